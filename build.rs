@@ -1,0 +1,2 @@
+//! Embeds the exercises.
+fn main() {}

@@ -1,0 +1,258 @@
+//! Checks: the kinds of criterion. Each is a pure function of evidence.
+//!
+//! To add one: a file in `check/`, a variant of [`Check`], an arm in [`Check::judge`] and one in
+//! [`Check::names`]. The compiler shows the places.
+
+pub mod build;
+pub mod api;
+pub mod success_rate;
+pub mod connections;
+pub mod plan;
+pub mod speed;
+pub mod data;
+pub mod answer;
+pub mod results;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::evidence::{Evidence, Fact, Load, Migrations, ServerRun, StageSeen};
+use crate::exercise::{Exercise, ServerKind};
+use crate::grade::AnswerGrade;
+use crate::yaml::Located;
+
+/// What a check may use beside the evidence: the author's side of the matter.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The exercise.
+    pub exercise: &'a Exercise,
+    /// The rubric of its written answers.
+    pub answers: &'a answer::AnswersRubric,
+    /// Texts that learners were given or must not have, for telling copies apart.
+    pub material: &'a Material,
+}
+
+/// Texts of an exercise that answers are compared with.
+#[derive(Debug, Clone, Default)]
+pub struct Material {
+    /// The starter's ANSWERS.md.
+    pub template: String,
+    /// The starter's source files, joined.
+    pub starter_code: String,
+    /// The reference solution's ANSWERS.md.
+    pub key: String,
+}
+
+/// A kind of criterion, with its settings.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Check {
+    /// The build succeeded.
+    Build(build::Build),
+    /// Every step of a probe was answered as the exercise expects.
+    Api(api::Api),
+    /// Enough requests of a stage succeeded.
+    SuccessRate(success_rate::SuccessRate),
+    /// Few connections were opened in a stage.
+    Connections(connections::Connections),
+    /// A statement reads its table through an index that gives the order.
+    Plan(plan::Plan),
+    /// A stage was about as fast as the reference.
+    Speed(speed::Speed),
+    /// Seeded rows are unchanged, and what was written under load is read back.
+    Data(data::Data),
+    /// A written answer holds the ideas.
+    Answer(answer::Answer),
+    /// The learner's own measurements agree in shape with what was measured here.
+    Results(results::Results),
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The verdict, with its reason.
+    pub judgement: Judgement,
+    /// What was wanted, for learners.
+    pub expected: String,
+    /// What was seen, for learners.
+    pub actual: Option<String>,
+    /// Direction that fits this finding; the rubric's own hint is used when there is none.
+    pub hint: Option<String>,
+    /// Set by checks of written answers.
+    pub answer: Option<AnswerGrade>,
+}
+
+/// A verdict before leaning is considered. A reason is there exactly when it is not `Met`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judgement {
+    /// All points.
+    Met,
+    /// A share of the points, above 0 and below 1.
+    PartlyMet {
+        /// The share.
+        share: f64,
+        /// Why not all.
+        reason: String,
+    },
+    /// No points.
+    NotMet {
+        /// Why.
+        reason: String,
+    },
+    /// The machine owes the fact.
+    Ungraded {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Finding {
+    /// All points.
+    pub fn met(expected: impl Into<String>, actual: impl Into<String>) -> Self {
+        Self::new(Judgement::Met, expected, Some(actual.into()))
+    }
+
+    /// No points.
+    pub fn not_met(
+        expected: impl Into<String>,
+        actual: Option<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::new(
+            Judgement::NotMet {
+                reason: reason.into(),
+            },
+            expected,
+            actual,
+        )
+    }
+
+    /// No verdict, because the machine owes a fact.
+    pub fn ungraded(expected: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(
+            Judgement::Ungraded {
+                reason: reason.into(),
+            },
+            expected,
+            None,
+        )
+    }
+
+    fn new(judgement: Judgement, expected: impl Into<String>, actual: Option<String>) -> Self {
+        Self {
+            judgement,
+            expected: expected.into(),
+            actual,
+            hint: None,
+            answer: None,
+        }
+    }
+}
+
+/// The names in the exercise that a check leans on, so that a rubric can be checked against it.
+#[derive(Debug, Default)]
+pub struct Names<'a> {
+    /// Stages.
+    pub stages: Vec<&'a Located<String>>,
+    /// Probes.
+    pub probes: Vec<&'a Located<String>>,
+    /// Statements.
+    pub statements: Vec<&'a Located<String>>,
+    /// Kept rows.
+    pub kept_rows: Vec<&'a Located<String>>,
+    /// Questions.
+    pub questions: Vec<&'a Located<String>>,
+}
+
+impl Check {
+    /// Judges the evidence.
+    #[must_use]
+    pub fn judge(&self, context: Context<'_>, evidence: &Evidence) -> Finding {
+        match self {
+            Self::Build(check) => check.judge(evidence),
+            Self::Api(check) => check.judge(context, evidence),
+            Self::SuccessRate(check) => check.judge(evidence),
+            Self::Connections(check) => check.judge(evidence),
+            Self::Plan(check) => check.judge(context, evidence),
+            Self::Speed(check) => check.judge(evidence),
+            Self::Data(check) => check.judge(context, evidence),
+            Self::Answer(check) => check.judge(context, evidence),
+            Self::Results(check) => check.judge(evidence),
+        }
+    }
+
+    /// The names that must exist in the exercise.
+    #[must_use]
+    pub fn names(&self) -> Names<'_> {
+        let mut names = Names::default();
+        match self {
+            Self::Build(_) => {}
+            Self::Api(check) => names.probes.push(&check.probe),
+            Self::SuccessRate(check) => names.stages.push(&check.stage),
+            Self::Connections(check) => names.stages.push(&check.stage),
+            Self::Plan(check) => {
+                names.stages.push(&check.stage);
+                names.statements.push(&check.statement);
+            }
+            Self::Speed(check) => names.stages.push(&check.stage),
+            Self::Data(check) => {
+                names.stages.push(&check.stage);
+                names.kept_rows.extend(&check.kept_rows);
+                names.probes.extend(&check.probe);
+            }
+            Self::Answer(check) => names.questions.push(&check.question),
+            Self::Results(check) => {
+                names
+                    .stages
+                    .extend([&check.failed, &check.slow, &check.fast]);
+            }
+        }
+        names
+    }
+}
+
+/// Why a stage of the submission holds nothing to judge.
+enum Missing {
+    /// The learner's doing.
+    Learner(String),
+    /// The machine's.
+    Machine(String),
+}
+
+impl Missing {
+    fn into_finding(self, expected: String) -> Finding {
+        match self {
+            Self::Learner(reason) => Finding::not_met(expected, None, reason),
+            Self::Machine(reason) => Finding::ungraded(expected, reason),
+        }
+    }
+}
+
+/// What was seen of the submission's server in a stage.
+fn submission_stage<'a>(evidence: &'a Evidence, stage: &str) -> Result<&'a StageSeen, Missing> {
+    let run = evidence
+        .stages
+        .iter()
+        .find(|run| run.stage == stage && run.server == ServerKind::Submission)
+        .ok_or_else(|| Missing::Machine(format!("The stage `{stage}` was not run.")))?;
+    if let Migrations::Failed {
+        file, line, error, ..
+    } = &run.migrations
+    {
+        return Err(Missing::Learner(format!(
+            "The migration {file} failed at line {line}: {error}"
+        )));
+    }
+    match &run.run {
+        ServerRun::Ran { seen, .. } => Ok(seen),
+        ServerRun::NotReady { reason, .. } => Err(Missing::Learner(reason.clone())),
+    }
+}
+
+/// What the load on the submission's server measured in a stage.
+fn submission_load<'a>(evidence: &'a Evidence, stage: &str) -> Result<&'a Load, Missing> {
+    match &submission_stage(evidence, stage)?.load {
+        Fact::Seen(load) => Ok(load),
+        Fact::Unknown { why } => Err(Missing::Machine(why.clone())),
+    }
+}

@@ -1,0 +1,367 @@
+//! Evidence: everything that was seen while a submission was built, started, asked and loaded.
+//!
+//! Pure data, saved as `evidence.json` between gathering and judging. It holds facts, never points:
+//! a corrected rubric marks the same evidence again. What the learner did wrong is an ordinary
+//! value here; a fact that the machine failed to deliver is [`Fact::Unknown`], which no check may
+//! take for a fault.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::exercise::ServerKind;
+use crate::histogram::{Bucket, Latency};
+use crate::query_plan::QueryPlan;
+use crate::submission::AnswersFile;
+
+/// The version of `evidence.json` that this program writes.
+pub const VERSION: u32 = 1;
+
+/// All that was seen of one submission in one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Evidence {
+    /// [`VERSION`] of the program that wrote it.
+    pub version: u32,
+    /// The exercise's slug.
+    pub exercise: String,
+    /// The submission folder's name, for people.
+    pub submission: String,
+    /// When gathering started, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Where it was gathered.
+    pub environment: Environment,
+    /// ANSWERS.md.
+    pub answers: AnswersFile,
+    /// What `cargo build --release` did.
+    pub build: Build,
+    /// What the server answered to each probe of the exercise, run alone, before any load. Empty
+    /// when nothing was built.
+    pub api: Option<ServerRun<Vec<ProbeRun>>>,
+    /// Every stretch of load, in the order in which it ran.
+    pub stages: Vec<StageRun>,
+    /// How long each phase took, in the order in which they ran.
+    pub phases: Vec<Phase>,
+}
+
+/// A fact, or why this machine could not establish it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact<T> {
+    /// It was seen.
+    Seen(T),
+    /// The harness or the machine failed; never the learner's fault.
+    Unknown {
+        /// One sentence.
+        why: String,
+    },
+}
+
+impl<T> Fact<T> {
+    /// The fact, if it is known.
+    pub fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Seen(fact) => Some(fact),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// Where evidence was gathered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Environment {
+    /// The version of feedgrade that gathered.
+    pub feedgrade: String,
+    /// `container`, `local` or `url`.
+    pub database: String,
+    /// Why that one, in one sentence.
+    pub database_reason: String,
+    /// Postgres' own version, e.g. `15.18`.
+    pub postgres: String,
+    /// The settings that can move a verdict, as the server reports them.
+    pub settings: BTreeMap<String, String>,
+    /// Processors that this process may use.
+    pub cores: usize,
+    /// `rustc --version`.
+    pub rustc: String,
+    /// Operating system and architecture, e.g. `linux x86_64`.
+    pub platform: String,
+}
+
+/// How long a phase took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Phase {
+    /// E.g. `build the submission`.
+    pub name: String,
+    /// Wall time in seconds, three decimals.
+    pub seconds: f64,
+}
+
+/// What `cargo build --release` did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Build {
+    /// How it ended.
+    pub outcome: BuildOutcome,
+    /// Wall time of the learner's own build in seconds, three decimals.
+    pub seconds: f64,
+    /// Whether the dependencies were there already from an earlier build.
+    pub dependencies_reused: bool,
+    /// What the copy left out or changed, one sentence each (a symlink, a `target/` folder …).
+    pub notes: Vec<String>,
+}
+
+/// How a build ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildOutcome {
+    /// There is one binary.
+    Built,
+    /// The compiler or cargo said no.
+    Failed {
+        /// The errors, trimmed to what matters, without escape sequences.
+        errors: String,
+    },
+    /// It ran past its deadline.
+    TimedOut {
+        /// The deadline.
+        seconds: u64,
+    },
+    /// It was not built: too large, no binary, two binaries, an unreadable manifest.
+    Refused {
+        /// One sentence for the learner.
+        reason: String,
+    },
+}
+
+/// What came of starting a server, and what was seen while it ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerRun<T> {
+    /// It became ready.
+    Ran {
+        /// Seconds from start to ready, three decimals.
+        ready_after: f64,
+        /// What was seen.
+        seen: T,
+        /// How it ended, when it ended before it was told to: one sentence.
+        died: Option<String>,
+        /// The last lines that it printed.
+        output: String,
+    },
+    /// It never became ready.
+    NotReady {
+        /// One sentence: it exited, did not listen on PORT, or answered something else.
+        reason: String,
+        /// The last lines that it printed.
+        output: String,
+    },
+}
+
+impl<T> ServerRun<T> {
+    /// What was seen, if the server got that far.
+    pub fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Ran { seen, .. } => Some(seen),
+            Self::NotReady { .. } => None,
+        }
+    }
+}
+
+/// One run of a probe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeRun {
+    /// The probe's id.
+    pub probe: String,
+    /// One for each of its steps, in order; fewer when the server died.
+    pub steps: Vec<StepSeen>,
+}
+
+/// One request and what came back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepSeen {
+    /// Method and path as sent.
+    pub request: String,
+    /// The JSON body as sent.
+    pub sent: Option<Value>,
+    /// What came back.
+    pub answer: Answer,
+    /// What the database said right afterwards: one JSON object a row.
+    pub rows: Option<Fact<Vec<Value>>>,
+}
+
+/// What came back for a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// An HTTP response with a JSON body.
+    Json {
+        /// The status.
+        status: u16,
+        /// The body.
+        body: Value,
+    },
+    /// An HTTP response with another body.
+    Text {
+        /// The status.
+        status: u16,
+        /// Its first 2,000 characters.
+        body: String,
+    },
+    /// No HTTP response: one sentence.
+    Failed(String),
+}
+
+/// One stretch of load on one server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StageRun {
+    /// The stage's id.
+    pub stage: String,
+    /// Whose server.
+    pub server: ServerKind,
+    /// What became of its migrations.
+    pub migrations: Migrations,
+    /// The server, and what was seen.
+    pub run: ServerRun<StageSeen>,
+}
+
+/// What became of a server's migrations in a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Migrations {
+    /// This stage runs without them.
+    NotWanted,
+    /// The folder is empty or missing.
+    None,
+    /// The server changes its database itself when it starts, so its files were not applied.
+    ByServer,
+    /// All were applied.
+    Applied {
+        /// File names, in order.
+        files: Vec<String>,
+    },
+    /// One failed; the ones after it were not applied.
+    Failed {
+        /// The file.
+        file: String,
+        /// Line in it, from 1, where the failing statement starts.
+        line: usize,
+        /// The statement's first characters.
+        statement: String,
+        /// What the database said.
+        error: String,
+    },
+}
+
+/// What was seen in one stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StageSeen {
+    /// The statements that the server sent for one request, by the exercise's ids.
+    pub statements: Vec<StatementsSeen>,
+    /// The load. Unknown when the load generator itself failed.
+    pub load: Fact<Load>,
+    /// Attempts to connect to the database while the load was measured.
+    pub connections: Fact<Connections>,
+    /// Probes that were run while the load went on.
+    pub during_load: Vec<ProbeRun>,
+    /// Digests of seeded rows before the migrations and after the load.
+    pub kept_rows: Vec<KeptRows>,
+}
+
+/// What one stretch of load measured. Warm-up is left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Load {
+    /// Concurrent users.
+    pub users: u32,
+    /// Seconds measured, three decimals.
+    pub seconds: f64,
+    /// Requests that ended within the measured time.
+    pub requests: u64,
+    /// Those that did not succeed.
+    pub failed: u64,
+    /// 0 to 1; 0 when there were no requests.
+    pub success_rate: f64,
+    /// Ended requests a second, failed ones too.
+    pub requests_per_second: f64,
+    /// From sending a request to the last byte of its answer, or to its failure.
+    pub latency_ms: Latency,
+    /// The shape of those latencies.
+    pub histogram: Vec<Bucket>,
+    /// Failures by kind: `status 500`, `refused`, `reset`, `timed out`, …
+    pub errors: BTreeMap<String, u64>,
+    /// Connections that the generator had to open again.
+    pub reconnects: u64,
+    /// One value a second.
+    pub per_second: Vec<Second>,
+}
+
+/// One second of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Second {
+    /// Requests that ended in it.
+    pub requests: u64,
+    /// Those that did not succeed.
+    pub failed: u64,
+    /// Median latency in ms.
+    pub p50: f64,
+    /// 99th percentile of the latency in ms.
+    pub p99: f64,
+}
+
+/// Attempts to connect to the database, as its log tells them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Connections {
+    /// Connections that the database received from the server, refused and abandoned ones too.
+    pub attempts: u64,
+    /// Those that it let in.
+    pub authorized: u64,
+    /// Requests that succeeded in the same time.
+    pub successful_requests: u64,
+}
+
+/// The statements that a server sent for a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StatementsSeen {
+    /// The id in the exercise.
+    pub id: String,
+    /// How often the request was sent.
+    pub requests: u32,
+    /// Statements that read the table in question, each once, in the order of their first sight.
+    /// Unknown when the database's log could not be read.
+    pub statements: Fact<Vec<StatementSeen>>,
+}
+
+/// One statement, and how the database runs it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StatementSeen {
+    /// As the database received it.
+    pub sql: String,
+    /// Its bound parameters as text, `None` for NULL.
+    pub parameters: Vec<Option<String>>,
+    /// How often it was sent.
+    pub times: u32,
+    /// The plan, taken on the grader's own connection with planner settings at their defaults.
+    pub plan: PlanSeen,
+}
+
+/// The plan of a statement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanSeen {
+    /// As EXPLAIN (ANALYZE, BUFFERS, VERBOSE, SETTINGS, FORMAT JSON) gave it.
+    Explained(QueryPlan),
+    /// The database would not explain it: its message.
+    Refused(String),
+}
+
+/// Whether seeded rows are still what they were.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KeptRows {
+    /// The id in the exercise.
+    pub id: String,
+    /// The digest's row right after seeding.
+    pub before: Value,
+    /// The same query at the end of the stage, or the database's message: then the table is no
+    /// longer what it was.
+    pub after: Result<Value, String>,
+}

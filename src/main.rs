@@ -1,0 +1,2 @@
+//! The feedgrade command.
+fn main() {}
