@@ -349,7 +349,7 @@ pub struct StatementSeen {
 #[serde(rename_all = "snake_case")]
 pub enum PlanSeen {
     /// As EXPLAIN (ANALYZE, BUFFERS, VERBOSE, SETTINGS, FORMAT JSON) gave it.
-    Explained(QueryPlan),
+    Explained(Box<QueryPlan>),
     /// The database would not explain it: its message.
     Refused(String),
 }

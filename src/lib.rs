@@ -57,3 +57,7 @@ pub mod judge;
 pub mod report;
 pub mod exit_code;
 pub mod event;
+
+// Hands: effects. They know no rubric and no console.
+pub mod scratch;
+pub mod process;
