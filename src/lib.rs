@@ -61,3 +61,4 @@ pub mod event;
 // Hands: effects. They know no rubric and no console.
 pub mod scratch;
 pub mod process;
+pub mod sql_script;
