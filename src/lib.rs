@@ -62,3 +62,4 @@ pub mod event;
 pub mod scratch;
 pub mod process;
 pub mod sql_script;
+pub mod server_log;
