@@ -63,3 +63,4 @@ pub mod scratch;
 pub mod process;
 pub mod sql_script;
 pub mod server_log;
+pub mod database;
