@@ -64,3 +64,4 @@ pub mod process;
 pub mod sql_script;
 pub mod server_log;
 pub mod database;
+pub mod migration;
