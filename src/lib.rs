@@ -61,3 +61,9 @@ pub mod event;
 // Hands: effects. They know no rubric and no console.
 pub mod scratch;
 pub mod process;
+pub mod content;
+pub mod sandbox;
+pub mod cache;
+pub mod cargo;
+pub mod server;
+pub mod out_dir;
