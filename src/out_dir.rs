@@ -26,14 +26,13 @@ impl OutDir {
     pub fn open(wanted: Option<&Path>, submission: &Path) -> Result<Self> {
         let submission = fs::canonicalize(submission)
             .with_context(|| format!("find {}", submission.display()))?;
-        let path = match wanted {
-            Some(path) => std::path::absolute(path).context("find the working folder")?,
-            None => {
-                let here = std::env::current_dir().context("find the working folder")?;
-                match submission.parent() {
-                    Some(parent) if here.starts_with(&submission) => parent.join(NAME),
-                    _ => here.join(NAME),
-                }
+        let path = if let Some(path) = wanted {
+            std::path::absolute(path).context("find the working folder")?
+        } else {
+            let here = std::env::current_dir().context("find the working folder")?;
+            match submission.parent() {
+                Some(parent) if here.starts_with(&submission) => parent.join(NAME),
+                _ => here.join(NAME),
             }
         };
         ensure!(

@@ -85,11 +85,12 @@ pub async fn start(
         match client.get(&url).send().await {
             Ok(response) if response.status() == 200 => {
                 let ready_after = thousandths(started.elapsed());
-                return Ok(Started::Ready(Server {
+                let server = Server {
                     process,
                     port,
                     ready_after,
-                }));
+                };
+                return Ok(Started::Ready(Box::new(server)));
             }
             Ok(response) => last = format!("the answer was {}", response.status().as_u16()),
             Err(error) if error.is_connect() => {}

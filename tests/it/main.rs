@@ -1,3 +1,6 @@
-//! Integration tests.
-#[test]
-fn x() {}
+//! Integration tests: one binary. Each module is named after what it tests.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails this way says where")]
+
+mod builds;
+mod structure;
