@@ -186,8 +186,9 @@ pub struct StepSeen {
     pub sent: Option<Value>,
     /// What came back.
     pub answer: Answer,
-    /// What the database said right afterwards: one JSON object a row.
-    pub rows: Option<Fact<Vec<Value>>>,
+    /// What the database said right afterwards: one JSON object a row, or its message when the
+    /// tables are no longer what they were. Null when it was not asked.
+    pub rows: Option<Fact<Result<Vec<Value>, String>>>,
 }
 
 /// What came back for a request.

@@ -40,6 +40,14 @@ impl OutDir {
             "{} is inside the submission, which is never written to: choose another --out",
             path.display()
         );
+        Self::at(path)
+    }
+
+    /// Opens a folder, which is made when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub fn at(path: PathBuf) -> Result<Self> {
         fs::create_dir_all(&path)
             .with_context(|| format!("make the results folder {}", path.display()))?;
         let out_dir = Self { path };
