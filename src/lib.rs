@@ -57,3 +57,7 @@ pub mod judge;
 pub mod report;
 pub mod exit_code;
 pub mod event;
+
+// Faces: what people and machines see.
+pub mod format;
+pub mod console;

@@ -1,3 +1,3 @@
-//! Integration tests.
-#[test]
-fn x() {}
+//! Integration tests: one binary, one file a noun.
+
+mod formats;
