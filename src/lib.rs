@@ -61,9 +61,15 @@ pub mod event;
 // Hands: effects. They know no rubric and no console.
 pub mod scratch;
 pub mod process;
-pub mod content;
 pub mod sandbox;
 pub mod cache;
 pub mod cargo;
 pub mod server;
 pub mod out_dir;
+
+// Conductors: order the hands, know the whole story.
+pub mod content;
+
+// Faces: what people and machines see.
+pub mod format;
+pub mod console;

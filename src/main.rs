@@ -1,2 +1,2 @@
-//! The feedgrade command.
+//! The command.
 fn main() {}

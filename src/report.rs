@@ -68,6 +68,8 @@ pub struct Stage {
     pub title: String,
     /// Whose server.
     pub server: ServerKind,
+    /// What every user asked for, e.g. `GET /feed`.
+    pub request: String,
     /// Why there are no figures, when there are none.
     pub problem: Option<String>,
     /// Requests.
@@ -205,13 +207,13 @@ fn stages(exercise: &Exercise, evidence: &Evidence) -> Vec<Stage> {
         .stages
         .iter()
         .map(|run| {
-            let title = exercise
-                .stage(&run.stage)
-                .map_or(&run.stage, |stage| &stage.title);
+            let spec = exercise.stage(&run.stage);
+            let title = spec.map_or(&run.stage, |stage| &stage.title);
             let mut stage = Stage {
                 id: run.stage.clone(),
                 title: title.clone(),
                 server: run.server,
+                request: spec.map_or(String::new(), |stage| stage.load.request.to_string()),
                 problem: None,
                 requests: 0,
                 failed: 0,

@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails this way says where")]
 
 mod builds;
+mod formats;
 mod structure;
