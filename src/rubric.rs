@@ -70,6 +70,7 @@ impl Rubric {
     }
 
     fn check(&self, source: &Source, exercise: &Exercise) -> Result<()> {
+        self.answers.check(source)?;
         if self.version != 1 {
             let message = format!(
                 "version {} of rubrics is not known here, only 1",
