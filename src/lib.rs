@@ -57,3 +57,6 @@ pub mod judge;
 pub mod report;
 pub mod exit_code;
 pub mod event;
+
+// Hands: effects.
+pub mod load;

@@ -1,3 +1,3 @@
 //! Integration tests.
-#[test]
-fn x() {}
+
+mod load;
