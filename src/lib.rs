@@ -65,6 +65,7 @@ pub mod sandbox;
 pub mod cache;
 pub mod cargo;
 pub mod server;
+pub mod load;
 pub mod out_dir;
 
 // Conductors: order the hands, know the whole story.

@@ -4,4 +4,5 @@
 
 mod builds;
 mod formats;
+mod load;
 mod structure;
