@@ -64,13 +64,21 @@ pub mod process;
 pub mod sandbox;
 pub mod cache;
 pub mod cargo;
+pub mod sql_script;
+pub mod server_log;
+pub mod database;
+pub mod migration;
 pub mod server;
+pub mod probing;
 pub mod load;
 pub mod out_dir;
 
 // Conductors: order the hands, know the whole story.
 pub mod content;
+pub mod gather;
+pub mod authoring;
 
 // Faces: what people and machines see.
 pub mod format;
 pub mod console;
+pub mod cli;

@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use rustix::fs::OFlags;
@@ -208,43 +208,6 @@ pub fn read_capped(path: &Path, limit: u64) -> Result<Option<Result<Vec<u8>, u64
     Ok(Some(Ok(bytes)))
 }
 
-/// The learner's migrations in a copied submission: name and bytes of `migrations/*.sql`, in name
-/// order. `x.down.sql` beside `x.up.sql` is left out.
-///
-/// # Errors
-/// When the machine cannot read what is there.
-pub fn read_migrations(copy: &Path) -> Result<Vec<(String, Vec<u8>)>> {
-    let folder = copy.join("migrations");
-    let mut paths: Vec<PathBuf> = match fs::read_dir(&folder) {
-        Err(_) => Vec::new(),
-        Ok(entries) => entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
-            .collect(),
-    };
-    paths.sort();
-    // sqlx's reversible migrations come in pairs; the way back is not part of the way there.
-    let all = paths.clone();
-    paths.retain(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.strip_suffix(".down.sql")
-            .is_none_or(|stem| !all.contains(&folder.join(format!("{stem}.up.sql"))))
-    });
-    let mut migrations = Vec::new();
-    for path in paths {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if let Some(Ok(bytes)) = read_capped(&path, u64::MAX)? {
-            migrations.push((name, bytes));
-        }
-    }
-    Ok(migrations)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,25 +274,6 @@ mod tests {
             panic!()
         };
         assert!(reason.contains("1 MiB"), "{reason}");
-    }
-
-    #[test]
-    fn migrations_come_in_name_order_without_the_way_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let migrations = folder.path().join("migrations");
-        fs::create_dir(&migrations).unwrap();
-        for name in [
-            "2_b.up.sql",
-            "2_b.down.sql",
-            "1_a.sql",
-            "3_c.down.sql",
-            "notes.txt",
-        ] {
-            fs::write(migrations.join(name), name).unwrap();
-        }
-        let read = read_migrations(folder.path()).unwrap();
-        let names: Vec<&str> = read.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["1_a.sql", "2_b.up.sql", "3_c.down.sql"]);
     }
 
     #[test]
