@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails this way says where")]
 
+mod bad_input;
 mod builds;
 mod formats;
 mod load;
+mod main_job;
 mod structure;
