@@ -28,8 +28,10 @@ fn report(name: &str) -> Report {
 fn rendered(format: Format, name: &str) -> String {
     let text = render(format, &report(name)).unwrap_or_else(|e| panic!("{format} {name}: {e:#}"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faces");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join(format!("{name}.{}", format.extension())), &text).unwrap();
+    let path = folder.join(format!("{name}.{}", format.extension()));
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&path, &text))
+        .unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
     text
 }
 
@@ -110,7 +112,7 @@ fn a_page_holds_no_script_and_loads_nothing() {
             assert!(!lower.contains(tag), "{name} holds {tag}");
         }
         for href in lower.split(" href=\"").skip(1) {
-            assert!(href.starts_with('#'), "{name} leads to {:.60}", href);
+            assert!(href.starts_with('#'), "{name} leads to {href:.60}");
         }
         assert_eq!(lower.matches("<meta http-equiv").count(), 1, "{name}");
     }
@@ -227,6 +229,17 @@ fn markdown_stays_small_and_holds_only_our_tags() {
                 "{name}: <{rest:.30}"
             );
         }
+        // Inside `pre` there is no Markdown.
+        let parts: Vec<&str> = text
+            .split("<pre>")
+            .enumerate()
+            .map(|(i, part)| match (i, part.split_once("</pre>")) {
+                (0, _) => part,
+                (_, Some((_, after))) => after,
+                (_, None) => panic!("{name}: pre is not closed"),
+            })
+            .collect();
+        let text = parts.concat();
         assert!(!text.contains("](") && !text.contains("://"), "{name}");
     }
 }
