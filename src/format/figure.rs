@@ -27,7 +27,9 @@ pub fn number(value: f64) -> String {
 /// Milliseconds: `0.42 ms`, `9.4 ms`, `1,675 ms`, and from ten seconds `12.3 s`.
 #[must_use]
 pub fn ms(ms: f64) -> String {
-    if ms < 0.995 {
+    if ms > 0.0 && ms < 0.005 {
+        "< 0.01 ms".to_owned()
+    } else if ms < 0.995 {
         format!("{ms:.2} ms")
     } else if ms < 9.95 {
         format!("{ms:.1} ms")

@@ -23,6 +23,9 @@ pub const TEMPLATE: &str = include_str!("../../templates/report.html");
 
 const NAME: &str = "report.html";
 
+/// Statements that are shown with their plans; one that is sent for each row has many sisters.
+const MAX_STATEMENTS: usize = 8;
+
 /// Writes the page with `template`: [`TEMPLATE`], or an author's own.
 ///
 /// # Errors
@@ -93,6 +96,7 @@ struct Page<'a> {
     /// Series number and title.
     legend: Vec<(usize, String)>,
     statements: Vec<StatementView<'a>>,
+    more_statements: Option<String>,
     migrations: Option<MigrationFault<'a>>,
     criteria: &'a [CriterionView<'a>],
     answers: Vec<AnswerView<'a>>,
@@ -266,8 +270,20 @@ fn page(report: &Report) -> serde_json::Value {
         statements: report
             .statements
             .iter()
+            .take(MAX_STATEMENTS)
             .map(|of| statement(report, of))
             .collect(),
+        more_statements: report
+            .statements
+            .len()
+            .checked_sub(MAX_STATEMENTS)
+            .filter(|more| *more > 0)
+            .map(|more| {
+                format!(
+                    "{} in report.json.",
+                    figure::plural(more, "more statement is", "more statements are")
+                )
+            }),
         migrations: report.stages.iter().find_map(migration_fault),
         criteria: &criteria,
         answers: criteria.iter().filter_map(answer).collect(),

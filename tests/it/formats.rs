@@ -54,6 +54,38 @@ fn every_format_writes_every_report_without_control_characters() {
     }
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_text_of_a_learner_breaks_a_format(text in "\\PC*|[\\x00-\\x{ff}<>&'\"|`\\[\\]]*") {
+        let mut report = report("failed-starter");
+        report.submission.clone_from(&text);
+        report.stages[0].errors = [(text.clone(), 3)].into();
+        report.statements[0].seen.sql.clone_from(&text);
+        for criterion in &mut report.criteria {
+            criterion.actual = Some(text.clone());
+            if let Some(answer) = &mut criterion.answer {
+                answer.text = format!("before {text} after");
+                answer.ideas[0].quote = Some(text.clone());
+                answer.ideas[0].found = true;
+            }
+        }
+        for format in Format::ALL {
+            let written = render(format, &report).unwrap();
+            if format != Format::Text {
+                let bad = written.chars().find(|c| c.is_control() && !"\n\t".contains(*c));
+                proptest::prop_assert_eq!(bad, None, "{}", format);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_good_run_reads_like_this() {
+    let text = rendered(Format::Text, "passed");
+    insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+}
+
 #[test]
 fn the_same_report_gives_the_same_bytes() {
     for format in Format::ALL {
