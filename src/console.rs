@@ -41,7 +41,6 @@ impl From<Color> for ColorChoice {
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const NOTICE: Style = AnsiColor::Cyan.on_default();
-const DONE: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 
 /// Speaks to people.
@@ -174,19 +173,16 @@ impl Console {
         *self.phase() = Some(bar);
     }
 
+    /// `  13.4 s  build the submission  4 errors`: times stand below each other.
     fn phase_finished(&self, name: &str, seconds: f64, result: &str) {
-        self.clear();
         let name = escape::one_line(&escape::clean(name));
-        let result = escape::one_line(&escape::clean(result));
+        if let Some(bar) = self.phase().take_if(|bar| bar.prefix() == name) {
+            bar.finish_and_clear();
+        }
         let seconds = figure::seconds(seconds);
-        let result = if result.is_empty() {
-            result
-        } else {
-            format!(": {result}")
-        };
-        self.line(&format!(
-            "{DONE}✓{DONE:#} {name}{result} {DIM}{seconds}{DIM:#}"
-        ));
+        let result = escape::one_line(&escape::clean(result));
+        let line = format!("{DIM}{seconds:>8}{DIM:#}  {name}  {result}");
+        self.line(line.trim_end());
     }
 
     fn choice_of_stderr(&self) -> ColorChoice {

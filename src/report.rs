@@ -70,7 +70,7 @@ pub struct Stage {
     pub server: ServerKind,
     /// What every user asked for, e.g. `GET /feed`.
     pub request: String,
-    /// Why there are no figures, when there are none.
+    /// Why there are no figures, or how the server ended before it was told to.
     pub problem: Option<String>,
     /// Requests.
     pub requests: u64,
@@ -231,7 +231,8 @@ fn stages(exercise: &Exercise, evidence: &Evidence) -> Vec<Stage> {
             };
             match &run.run {
                 ServerRun::NotReady { reason, .. } => stage.problem = Some(reason.clone()),
-                ServerRun::Ran { seen, .. } => {
+                ServerRun::Ran { seen, died, .. } => {
+                    stage.problem.clone_from(died);
                     stage.connections = seen.connections.seen().cloned();
                     match &seen.load {
                         Fact::Unknown { why } => stage.problem = Some(why.clone()),

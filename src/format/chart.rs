@@ -2,7 +2,7 @@
 //!
 //! No script, no file, no fixed colour: a series is `class="s1"` and the page's style sheet gives
 //! it a colour for light, dark and paper. Series also differ in their dashes. The same report gives
-//! the same bytes. Drawn for a width of some 360 px, so that text keeps its size on a phone.
+//! the same bytes. Drawn for a width of some 310 px, so that text keeps its size on a phone.
 
 use std::fmt::Write as _;
 
@@ -11,8 +11,9 @@ use super::escape::{html, one_line, shorten};
 use super::figure;
 use crate::report::Stage;
 
-const WIDTH: f64 = 380.0;
-const LEFT: f64 = 50.0;
+const WIDTH: f64 = 310.0;
+const HEIGHT: f64 = 262.0;
+const LEFT: f64 = 48.0;
 const RIGHT: f64 = 8.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
@@ -44,7 +45,7 @@ pub fn latency(columns: &[Column<'_>]) -> Option<Chart> {
             .flat_map(|second| [second.p50, second.p99])
     };
     let y = Log::new(values())?;
-    let plot = Plot::new(&stages, 250.0);
+    let plot = Plot::new(&stages, HEIGHT);
     let mut svg = plot.frame(&y.ticks(), |ms| y.at(ms, &plot), &short_ms);
     for (series, stage) in &stages {
         let points: Vec<(f64, f64, f64)> = stage
@@ -102,7 +103,7 @@ pub fn throughput(columns: &[Column<'_>]) -> Option<Chart> {
     // Equal steps are equal factors, and nothing at all still has a place: log(1 + n).
     let decades = highest.log10().ceil().max(1.0);
     let top = (1.0 + 10f64.powf(decades)).log10();
-    let plot = Plot::new(&stages, 250.0);
+    let plot = Plot::new(&stages, HEIGHT);
     let at = |n: f64| plot.y((1.0 + n).log10() / top);
     let mut ticks = vec![0.0];
     let mut tick = 1.0;
@@ -163,7 +164,7 @@ pub fn distribution(columns: &[Column<'_>]) -> Option<Chart> {
             .flat_map(|bucket| [bucket.up_to_ms / STEP, bucket.up_to_ms])
     }))?;
     // All ridges together are as high as the other charts while there are few of them.
-    let ridge = (206.0 / figure::float(stages.len() as u64)).clamp(52.0, 90.0);
+    let ridge = ((HEIGHT - TOP - BOTTOM) / figure::float(stages.len() as u64)).clamp(52.0, 90.0);
     let height = TOP + ridge * figure::float(stages.len() as u64) + BOTTOM;
     let plot = Plot {
         seconds: 1,
@@ -195,7 +196,7 @@ pub fn distribution(columns: &[Column<'_>]) -> Option<Chart> {
         let mut outline = format!("M{:.1} {base:.1}", at(x.lowest()));
         for bucket in &stage.histogram {
             let (from, to) = (at(bucket.up_to_ms / STEP), at(bucket.up_to_ms));
-            let up = (ridge - 26.0) * figure::float(bucket.count) / figure::float(highest.max(1));
+            let up = (ridge - 30.0) * figure::float(bucket.count) / figure::float(highest.max(1));
             // A step that holds anything at all is seen.
             let y = base - up.max(0.8);
             let _ = write!(outline, "L{from:.1} {base:.1}V{y:.1}H{to:.1}V{base:.1}");
@@ -211,7 +212,7 @@ pub fn distribution(columns: &[Column<'_>]) -> Option<Chart> {
             let _ = write!(
                 svg,
                 r#"<line class="mark s{series}" x1="{at:.1}" x2="{at:.1}" y1="{:.1}" y2="{:.1}"/>"#,
-                base - ridge + 22.0,
+                base - ridge + 24.0,
                 base + 3.0
             );
         }

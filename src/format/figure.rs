@@ -27,7 +27,9 @@ pub fn number(value: f64) -> String {
 /// Milliseconds: `0.42 ms`, `9.4 ms`, `1,675 ms`, and from ten seconds `12.3 s`.
 #[must_use]
 pub fn ms(ms: f64) -> String {
-    if ms < 0.995 {
+    if ms > 0.0 && ms < 0.005 {
+        "< 0.01 ms".to_owned()
+    } else if ms < 0.995 {
         format!("{ms:.2} ms")
     } else if ms < 9.95 {
         format!("{ms:.1} ms")
@@ -49,13 +51,20 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// Seconds as planned: `10 s`, `2.5 s`.
+#[must_use]
+pub fn whole_seconds(seconds: f64) -> String {
+    let tenths = (seconds * 10.0).round() / 10.0;
+    format!("{tenths} s")
+}
+
 /// A share as a percentage: `97.5 %`. Never rounds up to 100 %, nor down to 0 %.
 #[must_use]
 pub fn percent(share: f64) -> String {
     let tenths = (share * 1000.0).floor() / 10.0;
     if share > 0.0 && tenths <= 0.0 {
         "< 0.1 %".to_owned()
-    } else if tenths.fract() == 0.0 {
+    } else if tenths <= 0.0 || tenths >= 100.0 {
         format!("{tenths:.0} %")
     } else {
         format!("{tenths:.1} %")
@@ -136,8 +145,8 @@ mod tests {
             ["0.42 ms", "9.4 ms", "23 ms", "1,675 ms", "12.3 s"]
         );
         assert_eq!(
-            [0.99999, 1.0, 0.0004, 0.0, 0.042].map(percent),
-            ["99.9 %", "100 %", "< 0.1 %", "0 %", "4.2 %"]
+            [0.99999, 1.0, 0.0004, 0.0, 0.042, 0.99].map(percent),
+            ["99.9 %", "100 %", "< 0.1 %", "0 %", "4.2 %", "99.0 %"]
         );
         assert_eq!(
             [per_100(10, 29_433), per_100(1, 90_000), per_100(2310, 100)],

@@ -6,11 +6,11 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tera::Tera;
+use tera::{Filter, Kwargs, State, Tera};
 
 use super::chart::{self, Chart};
 use super::columns::{Column, Line, columns, whose};
-use super::escape::{clean_report, one_line, shorten};
+use super::escape::{clean_report, html, one_line, shorten};
 use super::figure;
 use super::plan;
 use super::text::sign;
@@ -23,6 +23,9 @@ pub const TEMPLATE: &str = include_str!("../../templates/report.html");
 
 const NAME: &str = "report.html";
 
+/// Statements that are shown with their plans; one that is sent for each row has many sisters.
+const MAX_STATEMENTS: usize = 8;
+
 /// Writes the page with `template`: [`TEMPLATE`], or an author's own.
 ///
 /// # Errors
@@ -30,11 +33,43 @@ const NAME: &str = "report.html";
 pub fn render(report: &Report, template: &str) -> Result<String> {
     let report = &clean_report(report)?;
     let mut tera = Tera::new();
+    tera.register_filter("prose", Prose);
     tera.add_raw_template(NAME, template)
         .context("read the template report.html")?;
     let context = tera::Context::from_serialize(&page(report)).context("lay out the page")?;
     tera.render(NAME, &context)
         .context("fill in the template report.html")
+}
+
+/// The filter `prose`: escapes a text and sets what stands between backticks as code.
+struct Prose;
+
+impl Filter<&str, String> for Prose {
+    fn call(&self, text: &str, _: Kwargs, _: &State) -> String {
+        prose(text)
+    }
+
+    fn is_safe(&self) -> bool {
+        true
+    }
+}
+
+fn prose(text: &str) -> String {
+    let escaped = html(text);
+    let mut set = String::with_capacity(escaped.len());
+    let mut rest = escaped.as_str();
+    while let Some((before, after)) = rest.split_once('`') {
+        let Some((code, after)) = after.split_once('`') else {
+            break;
+        };
+        set.push_str(before);
+        set.push_str("<code>");
+        set.push_str(code);
+        set.push_str("</code>");
+        rest = after;
+    }
+    set.push_str(rest);
+    set
 }
 
 /// All that the template knows. Strings are ready to be shown.
@@ -61,6 +96,7 @@ struct Page<'a> {
     /// Series number and title.
     legend: Vec<(usize, String)>,
     statements: Vec<StatementView<'a>>,
+    more_statements: Option<String>,
     migrations: Option<MigrationFault<'a>>,
     criteria: &'a [CriterionView<'a>],
     answers: Vec<AnswerView<'a>>,
@@ -90,6 +126,10 @@ struct CriterionView<'a> {
     points: String,
     /// `actual` on several lines, set as it was printed.
     printed: bool,
+    /// `actual` is what the compiler said, which has a section of its own.
+    compiler: bool,
+    /// `reason`, cut.
+    brief: Option<String>,
     /// The question, for written answers.
     question: Option<&'a str>,
 }
@@ -171,7 +211,11 @@ struct PhaseView<'a> {
 }
 
 fn page(report: &Report) -> serde_json::Value {
-    let criteria: Vec<CriterionView<'_>> = report.criteria.iter().map(criterion).collect();
+    let criteria: Vec<CriterionView<'_>> = report
+        .criteria
+        .iter()
+        .map(|of| criterion(report, of))
+        .collect();
     let find = |id: &String| criteria.iter().find(|view| view.of.id == *id);
     let columns = columns(report);
     let total: f64 = report.phases.iter().map(|phase| phase.seconds).sum();
@@ -226,8 +270,20 @@ fn page(report: &Report) -> serde_json::Value {
         statements: report
             .statements
             .iter()
+            .take(MAX_STATEMENTS)
             .map(|of| statement(report, of))
             .collect(),
+        more_statements: report
+            .statements
+            .len()
+            .checked_sub(MAX_STATEMENTS)
+            .filter(|more| *more > 0)
+            .map(|more| {
+                format!(
+                    "{} in report.json.",
+                    figure::plural(more, "more statement is", "more statements are")
+                )
+            }),
         migrations: report.stages.iter().find_map(migration_fault),
         criteria: &criteria,
         answers: criteria.iter().filter_map(answer).collect(),
@@ -299,7 +355,7 @@ fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-fn criterion(of: &CriterionGrade) -> CriterionView<'_> {
+fn criterion<'a>(report: &Report, of: &'a CriterionGrade) -> CriterionView<'a> {
     let (sign, word) = sign(of.verdict);
     CriterionView {
         of,
@@ -316,6 +372,11 @@ fn criterion(of: &CriterionGrade) -> CriterionView<'_> {
             .actual
             .as_ref()
             .is_some_and(|actual| actual.contains('\n')),
+        compiler: of.actual.is_some() && of.actual == report.build.errors,
+        brief: of
+            .reason
+            .as_ref()
+            .map(|reason| shorten(&one_line(reason), 400)),
         question: of
             .answer
             .as_ref()
@@ -390,7 +451,7 @@ fn load(columns: &[Column<'_>]) -> Option<String> {
     Some(format!(
         "{} users at once{request}, each asking again as soon as the answer is there, for {}",
         stage.users,
-        figure::seconds(stage.seconds)
+        figure::whole_seconds(stage.seconds)
     ))
 }
 
@@ -520,6 +581,12 @@ mod tests {
         let parts = parts("one two three", &["two three", "one two", "four"]);
         let told: Vec<(&str, bool)> = parts.iter().map(|part| (part.text, part.found)).collect();
         assert_eq!(told, [("one two", true), (" three", true)]);
+    }
+
+    #[test]
+    fn backticks_become_code_and_markup_stays_text() {
+        assert_eq!(prose("run `a <b>` now"), "run <code>a &lt;b&gt;</code> now");
+        assert_eq!(prose("one ` alone"), "one ` alone");
     }
 
     #[test]

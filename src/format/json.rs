@@ -18,7 +18,6 @@ pub fn render(report: &Report) -> Result<String> {
 #[must_use]
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(Report).to_value();
-    schema["$id"] = json!("https://feedgrade.invalid/report-1.json");
     schema["title"] = json!("feedgrade report");
     schema["properties"]["version"] = json!({
         "description": "The version of this form.",

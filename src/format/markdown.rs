@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::columns::{Column, Line, columns};
-use super::escape::{clean_report, first_lines, markdown, shorten};
+use super::escape::{clean_report, first_lines, html, markdown, shorten};
 use super::figure;
 use super::text::sign;
 use crate::grade::{CriterionGrade, Outcome, Verdict};
@@ -62,6 +62,7 @@ fn head(out: &mut String, report: &Report) -> Result<()> {
     if let Some(next) = report
         .look_next
         .as_ref()
+        .filter(|_| report.outcome != Outcome::Ungraded)
         .and_then(|id| report.criteria.iter().find(|c| c.id == *id))
     {
         let hint = next
@@ -152,9 +153,15 @@ fn details(out: &mut String, report: &Report) -> Result<()> {
             text(&criterion.title)
         )?;
         let mut line = |label: &str, value: Option<&str>| -> Result<()> {
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                let value = markdown(&shorten(value, 2000));
-                writeln!(out, "- **{label}** {value}")?;
+            let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
+                return Ok(());
+            };
+            if value.contains('\n') {
+                // What was printed keeps its lines; nothing in it is Markdown.
+                let value = html(&shorten(&first_lines(value, 40), 8000));
+                writeln!(out, "- **{label}**\n\n<pre>{value}</pre>\n")?;
+            } else {
+                writeln!(out, "- **{label}** {}", markdown(&shorten(value, 2000)))?;
             }
             Ok(())
         };

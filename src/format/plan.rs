@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn marks(plan: Value) -> Vec<(String, &'static str)> {
+    fn marks(plan: &Value) -> Vec<(String, &'static str)> {
         let plan = QueryPlan::parse(&json!([{ "Plan": plan }])).unwrap();
         rows(&plan, "posts")
             .into_iter()
@@ -172,7 +172,7 @@ mod tests {
             {"Node Type": "Sort", "Sort Key": ["created_at DESC"], "Plans": [
                 {"Node Type": "Seq Scan", "Relation Name": "posts"}]}]});
         assert_eq!(
-            marks(plan),
+            marks(&plan),
             [
                 ("Limit".into(), ""),
                 ("Sort".into(), "against"),
@@ -188,7 +188,7 @@ mod tests {
              "Scan Direction": "Backward"},
             {"Node Type": "Seq Scan", "Relation Name": "users"}]});
         assert_eq!(
-            marks(plan),
+            marks(&plan),
             [
                 ("Nested Loop".into(), ""),
                 ("Index Scan Backward".into(), "for"),

@@ -37,6 +37,9 @@ pub fn render(report: &Report) -> Result<String> {
 }
 
 fn styled(style: Style, text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
     format!("{style}{text}{style:#}")
 }
 
@@ -59,14 +62,17 @@ fn head(out: &mut String, report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// Columns of the table's headings.
+const LABEL: usize = 34;
+/// Columns of one figure.
+const CELL: usize = 16;
+
 /// The table of stages. As many columns as fit are shown.
 fn stages(out: &mut String, report: &Report) -> Result<()> {
     let columns: Vec<Column<'_>> = columns(report);
     if !columns.iter().any(Column::measured) {
         return Ok(());
     }
-    const LABEL: usize = 34;
-    const CELL: usize = 16;
     let columns = &columns[..columns.len().min((WIDTH - LABEL) / CELL)];
     let cells = |of: &dyn Fn(&Column<'_>) -> String| -> String {
         columns
@@ -100,6 +106,9 @@ fn criteria(out: &mut String, report: &Report) -> Result<()> {
         .criteria
         .iter()
         .partition(|criterion| criterion.verdict == Verdict::Met);
+    let (skipped, open): (Vec<_>, Vec<_>) = open
+        .into_iter()
+        .partition(|criterion| criterion.verdict == Verdict::Skipped);
     for criterion in &open {
         writeln!(out, "{}", criterion_line(criterion, WIDTH).trim_end())?;
         details(out, criterion)?;
@@ -107,23 +116,38 @@ fn criteria(out: &mut String, report: &Report) -> Result<()> {
     if !open.is_empty() {
         out.push('\n');
     }
-    for pair in met.chunks(2) {
-        let half = WIDTH / 2;
-        let line: String = match pair {
-            [left, right] => format!(
-                "{}{}",
-                criterion_line(left, half),
-                criterion_line(right, half)
-            ),
-            rest => rest.iter().map(|c| criterion_line(c, half)).collect(),
-        };
-        writeln!(out, "{}", line.trim_end())?;
+    for group in skipped.chunk_by(|a, b| a.reason == b.reason) {
+        let reason = group[0].reason.as_deref().unwrap_or_default();
+        let reason = shorten(&format!("Skipped. {}", one_line(reason)), WIDTH);
+        writeln!(out, "{}", styled(DIM, &reason))?;
+        two_columns(out, group)?;
+        out.push('\n');
     }
+    two_columns(out, &met)?;
     if !met.is_empty() {
         out.push('\n');
     }
     Ok(())
 }
+
+/// One below the other on the left, then on the right. The left takes what it needs.
+fn two_columns(out: &mut String, criteria: &[&CriterionGrade]) -> Result<()> {
+    let (left, right) = criteria.split_at(criteria.len().div_ceil(2));
+    let needs = |criterion: &&CriterionGrade| FRONT + width(&one_line(&criterion.title)) + 2;
+    let columns = left.iter().map(needs).max().unwrap_or(0);
+    let columns = columns.clamp(WIDTH / 3, WIDTH * 3 / 5);
+    for (i, criterion) in left.iter().enumerate() {
+        let mut line = criterion_line(criterion, columns);
+        if let Some(criterion) = right.get(i) {
+            line.push_str(&criterion_line(criterion, WIDTH - columns));
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Columns of the sign and the points before a title.
+const FRONT: usize = 8;
 
 /// The sign that stands before a criterion, and its word.
 #[must_use]
@@ -137,7 +161,7 @@ pub fn sign(verdict: Verdict) -> (&'static str, &'static str) {
     }
 }
 
-/// `✗  0/14  Connections are shared between requests (must, not met)`, padded to `columns`.
+/// `✗  0/14 Connections are shared between requests (must, not met)`, padded to `columns`.
 fn criterion_line(criterion: &CriterionGrade, columns: usize) -> String {
     let (sign, word) = sign(criterion.verdict);
     let style = match criterion.verdict {
@@ -152,21 +176,21 @@ fn criterion_line(criterion: &CriterionGrade, columns: usize) -> String {
         _ => format!("{}/{}", criterion.points, criterion.max_points),
     };
     let mut note = match (criterion.verdict, criterion.must) {
-        (Verdict::Met, _) => String::new(),
+        (Verdict::Met | Verdict::Skipped, _) => String::new(),
         (_, true) => format!(" ({word}, needed to pass)"),
         (_, false) => format!(" ({word})"),
     };
     if criterion.needs_review {
         note.push_str(" (for review)");
     }
-    let left = format!("{sign} {points:>6}  ");
-    let room = columns - 2 - width(&left);
+    let left = format!("{sign} {points:>5} ");
+    let room = columns.saturating_sub(2 + width(&left));
     let title = shorten(
         &one_line(&criterion.title),
         room.saturating_sub(width(&note)),
     );
     let used = width(&left) + width(&title) + width(&note);
-    let title = if criterion.verdict == Verdict::Met {
+    let title = if matches!(criterion.verdict, Verdict::Met | Verdict::Skipped) {
         title
     } else {
         styled(BOLD, &title)
@@ -182,7 +206,7 @@ fn criterion_line(criterion: &CriterionGrade, columns: usize) -> String {
 /// Wanted, seen, why and where to look, for a criterion that is not met.
 fn details(out: &mut String, criterion: &CriterionGrade) -> Result<()> {
     let field = |out: &mut String, label: &str, text: &str, lines: usize| -> Result<()> {
-        const INDENT: usize = 20;
+        const INDENT: usize = FRONT + 10;
         let text = first_lines(text, lines);
         let mut label = label;
         for paragraph in text.lines() {
@@ -194,7 +218,7 @@ fn details(out: &mut String, criterion: &CriterionGrade) -> Result<()> {
                 writeln!(
                     out,
                     "{}{}{line}",
-                    " ".repeat(10),
+                    " ".repeat(FRONT),
                     styled(DIM, &format!("{label:<10}"))
                 )?;
                 label = "";
@@ -202,13 +226,22 @@ fn details(out: &mut String, criterion: &CriterionGrade) -> Result<()> {
         }
         Ok(())
     };
-    if let Verdict::Skipped | Verdict::Ungraded = criterion.verdict {
+    if criterion.verdict == Verdict::Ungraded {
         return field(
             out,
             "why",
             criterion.reason.as_deref().unwrap_or_default(),
             2,
         );
+    }
+    if criterion.answer.is_some() {
+        // The page shows the answer itself; here one line has to do.
+        let place = criterion
+            .look_at
+            .as_ref()
+            .map_or(String::new(), |place| format!(" ({place})"));
+        let reason = criterion.reason.as_deref().unwrap_or_default();
+        return field(out, "why", &format!("{}{place}", one_line(reason)), 2);
     }
     if !criterion.expected.is_empty() {
         field(out, "wanted", &criterion.expected, 3)?;
@@ -231,6 +264,7 @@ fn next(out: &mut String, report: &Report) -> Result<()> {
     let Some(criterion) = report
         .look_next
         .as_ref()
+        .filter(|_| report.outcome != Outcome::Ungraded)
         .and_then(|id| report.criteria.iter().find(|c| c.id == *id))
     else {
         return Ok(());

@@ -28,8 +28,10 @@ fn report(name: &str) -> Report {
 fn rendered(format: Format, name: &str) -> String {
     let text = render(format, &report(name)).unwrap_or_else(|e| panic!("{format} {name}: {e:#}"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faces");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join(format!("{name}.{}", format.extension())), &text).unwrap();
+    let path = folder.join(format!("{name}.{}", format.extension()));
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&path, &text))
+        .unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
     text
 }
 
@@ -50,6 +52,38 @@ fn every_format_writes_every_report_without_control_characters() {
             assert!(bare.ends_with('\n'), "{format} {name}");
         }
     }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_text_of_a_learner_breaks_a_format(text in "\\PC*|[\\x00-\\x{ff}<>&'\"|`\\[\\]]*") {
+        let mut report = report("failed-starter");
+        report.submission.clone_from(&text);
+        report.stages[0].errors = [(text.clone(), 3)].into();
+        report.statements[0].seen.sql.clone_from(&text);
+        for criterion in &mut report.criteria {
+            criterion.actual = Some(text.clone());
+            if let Some(answer) = &mut criterion.answer {
+                answer.text = format!("before {text} after");
+                answer.ideas[0].quote = Some(text.clone());
+                answer.ideas[0].found = true;
+            }
+        }
+        for format in Format::ALL {
+            let written = render(format, &report).unwrap();
+            if format != Format::Text {
+                let bad = written.chars().find(|c| c.is_control() && !"\n\t".contains(*c));
+                proptest::prop_assert_eq!(bad, None, "{}", format);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_good_run_reads_like_this() {
+    let text = rendered(Format::Text, "passed");
+    insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
 }
 
 #[test]
@@ -110,7 +144,7 @@ fn a_page_holds_no_script_and_loads_nothing() {
             assert!(!lower.contains(tag), "{name} holds {tag}");
         }
         for href in lower.split(" href=\"").skip(1) {
-            assert!(href.starts_with('#'), "{name} leads to {:.60}", href);
+            assert!(href.starts_with('#'), "{name} leads to {href:.60}");
         }
         assert_eq!(lower.matches("<meta http-equiv").count(), 1, "{name}");
     }
@@ -227,6 +261,17 @@ fn markdown_stays_small_and_holds_only_our_tags() {
                 "{name}: <{rest:.30}"
             );
         }
+        // Inside `pre` there is no Markdown.
+        let parts: Vec<&str> = text
+            .split("<pre>")
+            .enumerate()
+            .map(|(i, part)| match (i, part.split_once("</pre>")) {
+                (0, _) => part,
+                (_, Some((_, after))) => after,
+                (_, None) => panic!("{name}: pre is not closed"),
+            })
+            .collect();
+        let text = parts.concat();
         assert!(!text.contains("](") && !text.contains("://"), "{name}");
     }
 }
