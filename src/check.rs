@@ -177,7 +177,7 @@ impl Check {
             Self::Speed(check) => check.judge(evidence),
             Self::Data(check) => check.judge(context, evidence),
             Self::Answer(check) => check.judge(context, evidence),
-            Self::Results(check) => check.judge(evidence),
+            Self::Results(check) => check.judge(context, evidence),
         }
     }
 

@@ -7,9 +7,9 @@
 //! `grader` does it all for one answer.
 
 pub mod stem;
+pub mod english;
 pub mod quantity;
 pub mod token;
-pub mod english;
 pub mod language;
 pub mod pattern;
 pub mod spelling;

@@ -114,12 +114,20 @@ impl Compiled {
         let mut vocabulary = Vocabulary::default();
         let names: BTreeMap<String, usize> = rubric.groups.keys().cloned().zip(0..).collect();
         let mut groups = Vec::new();
-        for (at, sources) in rubric.groups.values().enumerate() {
+        for sources in rubric.groups.values() {
             let mut nodes = Vec::new();
             for source in sources {
-                nodes.push(group_node(source, at, &names, &mut vocabulary)?);
+                nodes.push(group_node(source, &names, &mut vocabulary)?);
             }
             groups.push(nodes);
+        }
+        for (at, sources) in rubric.groups.values().enumerate() {
+            for (node, source) in groups[at].iter().zip(sources) {
+                if reaches(node, at, &groups, &mut BTreeSet::new()) {
+                    let message = "this group leads back to itself";
+                    return Err(AuthorMistake::new(source, message));
+                }
+            }
         }
         let mut questions = BTreeMap::new();
         for (id, question) in &rubric.questions {
@@ -147,34 +155,32 @@ fn parse(
     })
 }
 
-/// A group's alternative. Groups use only groups whose names sort before theirs, so that none can
-/// contain itself.
 fn group_node(
     source: &Located<String>,
-    at: usize,
     names: &BTreeMap<String, usize>,
     vocabulary: &mut Vocabulary,
 ) -> Result<Node, AuthorMistake> {
-    let pattern = parse(source, names, vocabulary)?;
-    let mut parts = pattern.parts.into_iter();
+    let mut parts = parse(source, names, vocabulary)?.parts.into_iter();
     match (parts.next(), parts.next()) {
-        (Some(part), None) => {
-            let node = Node::Sequence(part.steps);
-            if uses_from(&node, at) {
-                let message = "a group can use only groups whose names come before its own";
-                return Err(AuthorMistake::new(source, message));
-            }
-            Ok(node)
-        }
+        (Some(part), None) => Ok(Node::Sequence(part.steps)),
         _ => Err(AuthorMistake::new(source, "a group's pattern has no `&`")),
     }
 }
 
-fn uses_from(node: &Node, at: usize) -> bool {
+/// Whether `node` leads to the group `wanted`.
+fn reaches(node: &Node, wanted: usize, groups: &[Vec<Node>], seen: &mut BTreeSet<usize>) -> bool {
     match node {
-        Node::Group(group) => *group >= at,
-        Node::Any(nodes) => nodes.iter().any(|node| uses_from(node, at)),
-        Node::Sequence(steps) => steps.iter().any(|step| uses_from(&step.node, at)),
+        Node::Group(group) => {
+            *group == wanted
+                || seen.insert(*group)
+                    && groups[*group]
+                        .iter()
+                        .any(|node| reaches(node, wanted, groups, seen))
+        }
+        Node::Any(nodes) => nodes.iter().any(|node| reaches(node, wanted, groups, seen)),
+        Node::Sequence(steps) => steps
+            .iter()
+            .any(|step| reaches(&step.node, wanted, groups, seen)),
         Node::Word(_) | Node::Number(_) => false,
     }
 }

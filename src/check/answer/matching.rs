@@ -380,7 +380,7 @@ mod tests {
             let text = "new pool ".repeat(words);
             let mut vocabulary = Vocabulary::default();
             let names = BTreeMap::new();
-            let source = "new|pool ~12 pool|new ~12 (new ~12 pool)|pool ~12 never";
+            let source = "new|pool ~12 pool|new ~12 (new ~12 pool|pool) ~12 never";
             let pattern = parse(source, &names, &mut vocabulary).unwrap();
             let tokens = read(&text);
             let scopes = negation::scopes(&tokens);

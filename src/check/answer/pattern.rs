@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! each request ~4 new|own @pool      in this order; `~4`: up to four words between, 2 without it
-//! (line up)|queue ~2 behind          alternatives; brackets hold phrases
+//! wait|queue ~2 behind               alternatives for one word
+//! (line up|queue) ~2 behind          in brackets, alternatives are whole phrases
 //! scan*   =pool   #150ms   #10k      a beginning, this form only, a number
+//! A|option                           a capital letter that names something, not an article
 //! only? @new @pool                   `?`: may be missing
 //! @slow & @grow                      both in one sentence or in two neighbouring ones
 //! @pool && reuse && !share           all anywhere in the answer; `!`: must be missing
@@ -86,6 +88,7 @@ pub struct Vocabulary {
     stems: BTreeMap<String, u32>,
     exact: BTreeMap<String, u32>,
     prefixes: BTreeMap<String, u32>,
+    letters: BTreeMap<String, u32>,
     /// The words as written, for typo tolerance.
     pub surface: BTreeSet<String>,
     next: u32,
@@ -93,7 +96,9 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     fn id(&mut self, word: &str) -> u32 {
-        let (map, key) = if let Some(word) = word.strip_prefix('=') {
+        let (map, key) = if word.len() == 1 && word.bytes().all(|b| b.is_ascii_uppercase()) {
+            (&mut self.letters, word.to_lowercase())
+        } else if let Some(word) = word.strip_prefix('=') {
             self.surface.insert(word.to_owned());
             (&mut self.exact, word.to_owned())
         } else if let Some(head) = word.strip_suffix('*') {
@@ -114,6 +119,9 @@ impl Vocabulary {
         let mut ids = Vec::new();
         ids.extend(self.stems.get(&token.stem));
         ids.extend(self.exact.get(&token.word));
+        if token.letter {
+            ids.extend(self.letters.get(&token.word));
+        }
         // A prefix of a word sorts before it, so only entries up to the word can match.
         for (end, _) in token.word.char_indices().skip(1).take(24) {
             ids.extend(self.prefixes.get(&token.word[..end]));
@@ -219,6 +227,7 @@ impl Parser<'_> {
             self.space();
             match self.peek() {
                 None | Some('&' | ')') => break,
+                Some('|') if self.depth > 0 => break,
                 Some('~') => {
                     if steps.is_empty() || gap.is_some() {
                         return Err(self.mistake("a gap `~` stands between two words"));
@@ -257,16 +266,27 @@ impl Parser<'_> {
 
     fn any(&mut self) -> Result<Node, Mistake> {
         let mut nodes = vec![self.atom()?];
-        while self.take('|') {
+        while self.depth == 0 && self.take('|') {
             nodes.push(self.atom()?);
         }
-        Ok(match nodes.pop() {
-            Some(node) if nodes.is_empty() => node,
-            last => {
-                nodes.extend(last);
-                Node::Any(nodes)
-            }
-        })
+        Ok(one_of(nodes))
+    }
+
+    /// What stands in brackets, the opening one read.
+    fn phrases(&mut self) -> Result<Node, Mistake> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.mistake("brackets nest too deep"));
+        }
+        let mut phrases = vec![Node::Sequence(self.steps()?)];
+        while self.take('|') {
+            phrases.push(Node::Sequence(self.steps()?));
+        }
+        self.depth -= 1;
+        if !self.take(')') {
+            return Err(self.mistake("a closing bracket is missing"));
+        }
+        Ok(one_of(phrases))
     }
 
     fn atom(&mut self) -> Result<Node, Mistake> {
@@ -274,16 +294,7 @@ impl Parser<'_> {
         match self.peek() {
             Some('(') => {
                 self.at += 1;
-                self.depth += 1;
-                if self.depth > MAX_DEPTH {
-                    return Err(self.mistake("brackets nest too deep"));
-                }
-                let steps = self.steps()?;
-                self.depth -= 1;
-                if !self.take(')') {
-                    return Err(self.mistake("a closing bracket is missing"));
-                }
-                Ok(Node::Sequence(steps))
+                self.phrases()
             }
             Some('@') => {
                 self.at += 1;
@@ -326,7 +337,8 @@ impl Parser<'_> {
                 .map_or_else(|| "the end".into(), |c| format!("`{c}`"));
             return Err(self.mistake(format!("a word is wanted, not {found}")));
         }
-        if word != word.to_lowercase() {
+        let letter = word.len() == 1 && !exact;
+        if word != word.to_lowercase() && !letter {
             return wrong(format!(
                 "write `{}`: case never matters",
                 word.to_lowercase()
@@ -350,6 +362,16 @@ impl Parser<'_> {
             _ => word,
         };
         Ok(Node::Word(self.vocabulary.id(&word)))
+    }
+}
+
+fn one_of(mut nodes: Vec<Node>) -> Node {
+    match nodes.pop() {
+        Some(node) if nodes.is_empty() => node,
+        last => {
+            nodes.extend(last);
+            Node::Any(nodes)
+        }
     }
 }
 

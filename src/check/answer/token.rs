@@ -7,6 +7,7 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use super::english;
 use super::quantity::{self, Quantity};
 use super::stem::stem;
 
@@ -28,6 +29,8 @@ pub struct Token {
     pub stem: String,
     /// The number, when it is one.
     pub quantity: Option<Quantity>,
+    /// Whether it is a single capital letter that names something, as in `Option A`.
+    pub letter: bool,
     /// Which sentence it is in, from 0. Blank lines and list items end sentences too.
     pub sentence: usize,
     /// Which clause it is in, from 0, counted through the whole text. Commas, colons, dashes and
@@ -116,8 +119,25 @@ pub fn read(text: &str) -> Tokens {
     }
     reader.end_word(text.len());
     let mut tokens = reader.tokens;
+    demote_articles(&mut tokens.tokens);
     quantity::join(&mut tokens.tokens);
     tokens
+}
+
+/// An `A` that starts a sentence is an article, unless a verb or a pause follows.
+fn demote_articles(tokens: &mut [Token]) {
+    for at in 0..tokens.len() {
+        let starts = at == 0 || tokens[at - 1].sentence != tokens[at].sentence;
+        if !starts || tokens[at].word != "a" {
+            continue;
+        }
+        let names = tokens.get(at + 1).is_none_or(|next| {
+            next.clause != tokens[at].clause
+                || next.word.ends_with('s') && english::is_verb(&next.stem)
+                || english::is_function_word(&next.word)
+        });
+        tokens[at].letter &= names;
+    }
 }
 
 fn is_invisible(c: char) -> bool {
@@ -161,6 +181,7 @@ struct Reader {
     clause: usize,
     previous: char,
     line_start: bool,
+    capital: bool,
 }
 
 impl Reader {
@@ -170,6 +191,7 @@ impl Reader {
                 return;
             }
             self.start = at;
+            self.capital = c.is_ascii_uppercase();
         }
         if c.is_alphabetic() {
             self.tokens.letters += 1;
@@ -261,6 +283,7 @@ impl Reader {
             return;
         }
         let (start, sentence, clause) = (self.start, self.sentence, self.clause);
+        let letter = std::mem::take(&mut self.capital) && word.len() == 1;
         let mut add = |word: &str| {
             self.tokens.tokens.push(Token {
                 start,
@@ -268,6 +291,7 @@ impl Reader {
                 word: word.to_owned(),
                 stem: stem(word),
                 quantity: None,
+                letter,
                 sentence,
                 clause,
             });
@@ -355,6 +379,23 @@ mod tests {
         let text = "A «new» pool!";
         let tokens = read(text);
         assert_eq!(tokens.quote(text, 1, 2), "new» pool");
+    }
+
+    #[test]
+    fn the_name_of_an_option_is_no_article() {
+        let letters = |text: &str| -> String {
+            let tokens = read(text).tokens;
+            tokens
+                .iter()
+                .filter(|t| t.letter)
+                .map(|t| t.word.as_str())
+                .collect()
+        };
+        assert_eq!(
+            letters("Option A. B and C treat symptoms. A is best, A: cure"),
+            "abcaa"
+        );
+        assert_eq!(letters("A pool is a thing. A shared one"), "");
     }
 
     #[test]
