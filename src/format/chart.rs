@@ -58,6 +58,13 @@ pub fn latency(columns: &[Column<'_>]) -> Option<Chart> {
             path(upper),
             path(lower.clone())
         );
+        if let [(x, p50, p99)] = points[..] {
+            // One second has no line, so its range is drawn upright.
+            let _ = write!(
+                svg,
+                r#"<path class="line thin s{series}" d="M{x:.1} {p50:.1}V{p99:.1}"/>"#
+            );
+        }
         dots(&mut svg, *series, lower);
     }
     let what = "Latency over time";
@@ -254,12 +261,9 @@ pub fn distribution(columns: &[Column<'_>]) -> Option<Chart> {
 /// The ratio of the upper and the lower bound of a histogram's step; see `histogram`.
 const STEP: f64 = 1.25;
 
-/// Series numbers start at 1 and follow the columns.
+/// What each column shows, with its series.
 fn numbered<'a>(columns: &'a [Column<'a>]) -> impl Iterator<Item = (usize, &'a Stage)> {
-    columns
-        .iter()
-        .enumerate()
-        .map(|(i, column)| (i % 6 + 1, column.shown))
+    columns.iter().map(|column| (column.series, column.shown))
 }
 
 fn with_seconds<'a>(columns: &'a [Column<'a>]) -> Vec<(usize, &'a Stage)> {

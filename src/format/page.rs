@@ -211,9 +211,8 @@ pub fn page(report: &Report) -> serde_json::Value {
         .collect(),
         legend: columns
             .iter()
-            .enumerate()
-            .filter(|(_, column)| column.measured())
-            .map(|(i, column)| (i % 6 + 1, shorten(&one_line(&column.shown.title), 40)))
+            .filter(|column| column.measured())
+            .map(|column| (column.series, shorten(&one_line(&column.shown.title), 40)))
             .collect(),
         statements: report
             .statements
@@ -351,11 +350,10 @@ fn table(columns: &[Column<'_>]) -> Option<Table> {
     Some(Table {
         heads: columns
             .iter()
-            .enumerate()
-            .map(|(i, column)| Head {
+            .map(|column| Head {
                 title: shorten(&one_line(&column.shown.title), 60),
                 whose: whose(column.shown.server),
-                series: i % 6 + 1,
+                series: column.series,
                 problem: column.shown.problem.clone(),
                 errors: errors(column.shown),
             })
