@@ -60,3 +60,6 @@ pub mod event;
 
 // Hands: effects.
 pub mod load;
+
+// Conductors: order the hands, know the whole story.
+pub mod loadtest;
