@@ -75,6 +75,7 @@ pub mod out_dir;
 
 // Conductors: order the hands, know the whole story.
 pub mod content;
+pub mod loadtest;
 pub mod gather;
 pub mod authoring;
 

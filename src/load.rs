@@ -8,9 +8,10 @@
 //! What goes wrong with the server is data. It never retries silently, follows no redirects and
 //! knows no TLS. It judges nothing.
 
-pub mod answer;
 pub mod plan;
 mod failure;
+mod chunked;
+mod answer;
 mod connection;
 mod meter;
 mod pace;
@@ -29,7 +30,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::evidence::{Generator, Load, Second};
 use pace::{Clock, Slot, Stretch};
-pub use plan::{BodyCheck, LoadPlan, Pace, Reach, Target};
+pub use plan::{BodyCheck, BodyPredicate, LoadPlan, Pace, Reach, Target};
 use tally::{Closing, Tally};
 use worker::{Message, Shared, Summary, WAKER, Worker};
 
@@ -76,10 +77,7 @@ pub struct Progress {
 /// # Errors
 /// The plan cannot be run, or the generator itself failed: it ran out of file descriptors, ports or
 /// threads. A server that refuses, resets or does not answer is no error but part of the result.
-pub async fn run(
-    plan: LoadPlan,
-    on_second: impl Fn(&Progress) + Send + 'static,
-) -> Result<LoadRun> {
+pub async fn run(plan: LoadPlan, on_second: impl Fn(&Progress) + Send) -> Result<LoadRun> {
     plan.check()?;
     let mut crew = Crew::start(plan)?;
     let shared = Arc::clone(&crew.shared);

@@ -2,11 +2,25 @@
 
 use std::fmt::Write as _;
 
-use super::{Done, answer};
+use super::{Blame as _, Done, answer, run_until_interrupted};
 use crate::console::Console;
+use crate::loadtest::{LoadtestArgs, prepare};
+
+pub(super) fn loadtest(args: LoadtestArgs, console: &Console) -> Done {
+    let loadtest = prepare(args).usage()?;
+    let mut text = Vec::new();
+    let code = run_until_interrupted(async {
+        loadtest
+            .run(&mut text, &|event| console.event(event))
+            .await
+            .ungraded()
+    })?;
+    answer(console, &String::from_utf8_lossy(&text))?;
+    Ok(code)
+}
 
 pub(super) fn doctor(console: &Console) -> Done {
     let mut text = String::new();
-    let _ = writeln!(text, "");
+    let _ = writeln!(text);
     answer(console, &text)
 }

@@ -6,14 +6,14 @@
 
 use std::mem::MaybeUninit;
 
+use super::chunked::Chunk;
+
 /// Bodies longer than this many bytes are drained but never kept.
-pub const KEPT_BODY: usize = 16 << 20;
+const KEPT_BODY: usize = 16 << 20;
 
 /// A head, interim answers and trailers apart, is at most this many bytes long.
 const LONGEST_HEAD: usize = 64 << 10;
 const MOST_HEADERS: usize = 128;
-/// A chunk's size with its extensions is at most this many bytes long.
-const LONGEST_CHUNK_LINE: u32 = 4 << 10;
 
 /// What is known of an answer so far. Made once for a connection and used again for each answer,
 /// so that reading allocates only when a head arrives in pieces or a body is kept.
@@ -22,12 +22,18 @@ pub(super) struct Answer {
     state: State,
     /// A head that arrived in pieces.
     head: Vec<u8>,
-    body: Vec<u8>,
-    keep_body: bool,
-    too_long: bool,
+    body: Body,
     to_head_request: bool,
     status: u16,
     keep_alive: bool,
+}
+
+/// What becomes of a body's bytes.
+#[derive(Debug, Default)]
+enum Body {
+    #[default]
+    Dropped,
+    Kept(Vec<u8>),
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -39,19 +45,6 @@ enum State {
     UntilClose,
     Chunk(Chunk),
     Whole,
-}
-
-/// Where in the chunked coding (RFC 9112, section 7.1) the next byte belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chunk {
-    Size { so_far: u64, digits: u32 },
-    Extension { size: u64, length: u32 },
-    SizeEnd { size: u64 },
-    Data { missing: u64 },
-    DataCr,
-    DataEnd,
-    Trailer { line: u32, total: u32 },
-    TrailerEnd { line: u32, total: u32 },
 }
 
 /// What some bytes did.
@@ -75,9 +68,11 @@ impl Answer {
     pub(super) fn expect(&mut self, to_head_request: bool, keep_body: bool) {
         self.state = State::Head;
         self.head.clear();
-        self.body.clear();
-        self.keep_body = keep_body;
-        self.too_long = false;
+        self.body = if keep_body {
+            Body::Kept(Vec::new())
+        } else {
+            Body::Dropped
+        };
         self.to_head_request = to_head_request;
         self.status = 0;
         self.keep_alive = false;
@@ -95,7 +90,10 @@ impl Answer {
 
     /// The whole body, if it was to be kept and is not too long.
     pub(super) fn body(&self) -> Option<&[u8]> {
-        (self.keep_body && !self.too_long).then_some(&self.body)
+        match &self.body {
+            Body::Kept(bytes) => Some(bytes),
+            Body::Dropped => None,
+        }
     }
 
     /// Takes the next bytes of the connection.
@@ -184,20 +182,12 @@ impl Answer {
         self.keep_alive = framing.keep_alive(response.version == Some(1));
         self.state = if self.to_head_request || status == 204 || status == 304 {
             State::Whole
-        } else if framing.encoded {
-            if framing.chunked {
-                State::Chunk(Chunk::Size {
-                    so_far: 0,
-                    digits: 0,
-                })
-            } else {
-                State::UntilClose
-            }
         } else {
-            match framing.length {
-                Some(0) => State::Whole,
-                Some(length) => State::Fixed(length),
-                None => State::UntilClose,
+            match (framing.chunked, framing.length) {
+                (Some(true), _) => State::Chunk(Chunk::START),
+                (None, Some(0)) => State::Whole,
+                (None, Some(length)) => State::Fixed(length),
+                (Some(false), _) | (None, None) => State::UntilClose,
             }
         };
         if self.state == State::UntilClose {
@@ -240,12 +230,11 @@ impl Answer {
                     }
                     let next = chunk.step(bytes[used])?;
                     used += 1;
-                    match next {
-                        Some(next) => chunk = next,
-                        None => {
-                            self.state = State::Whole;
-                            return Ok(used);
-                        }
+                    if let Some(next) = next {
+                        chunk = next;
+                    } else {
+                        self.state = State::Whole;
+                        return Ok(used);
                     }
                 }
                 self.state = State::Chunk(chunk);
@@ -255,14 +244,12 @@ impl Answer {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        if !self.keep_body || self.too_long {
-            return;
-        }
-        if self.body.len() + bytes.len() > KEPT_BODY {
-            self.too_long = true;
-            self.body = Vec::new();
-        } else {
-            self.body.extend_from_slice(bytes);
+        if let Body::Kept(body) = &mut self.body {
+            if body.len() + bytes.len() > KEPT_BODY {
+                self.body = Body::Dropped;
+            } else {
+                body.extend_from_slice(bytes);
+            }
         }
     }
 }
@@ -273,65 +260,12 @@ fn take(bytes: &[u8], missing: u64) -> (&[u8], u64) {
     (&bytes[..count], missing - count as u64)
 }
 
-impl Chunk {
-    /// What comes after one byte that is not data; `None` when it was the last.
-    fn step(self, byte: u8) -> Result<Option<Self>, Malformed> {
-        Ok(Some(match (self, byte) {
-            (Self::Size { so_far, digits }, byte) if byte.is_ascii_hexdigit() => {
-                let digit = char::from(byte).to_digit(16).ok_or(Malformed)?;
-                if digits >= 15 {
-                    return Err(Malformed);
-                }
-                Self::Size {
-                    so_far: so_far * 16 + u64::from(digit),
-                    digits: digits + 1,
-                }
-            }
-            (Self::Size { digits: 0, .. }, _) => return Err(Malformed),
-            (Self::Size { so_far: size, .. }, b'\r') => Self::SizeEnd { size },
-            (Self::Size { so_far: size, .. }, b';' | b' ' | b'\t') => {
-                Self::Extension { size, length: 0 }
-            }
-            (Self::Extension { size, .. }, b'\r') => Self::SizeEnd { size },
-            (Self::Extension { size, length }, byte)
-                if byte != b'\n' && length < LONGEST_CHUNK_LINE =>
-            {
-                Self::Extension {
-                    size,
-                    length: length + 1,
-                }
-            }
-            (Self::SizeEnd { size: 0 }, b'\n') => Self::Trailer { line: 0, total: 0 },
-            (Self::SizeEnd { size }, b'\n') => Self::Data { missing: size },
-            (Self::DataCr, b'\r') => Self::DataEnd,
-            (Self::DataEnd, b'\n') => Self::Size {
-                so_far: 0,
-                digits: 0,
-            },
-            (Self::Trailer { line, total }, b'\r') => Self::TrailerEnd { line, total },
-            (Self::Trailer { line, total }, byte)
-                if byte != b'\n' && (total as usize) < LONGEST_HEAD =>
-            {
-                Self::Trailer {
-                    line: line + 1,
-                    total: total + 1,
-                }
-            }
-            (Self::TrailerEnd { line: 0, .. }, b'\n') => return Ok(None),
-            (Self::TrailerEnd { total, .. }, b'\n') => Self::Trailer { line: 0, total },
-            _ => return Err(Malformed),
-        }))
-    }
-}
-
 /// What the headers say about the body's end and the connection.
 #[derive(Default)]
 struct Framing {
     length: Option<u64>,
-    /// There is a `Transfer-Encoding`; it outranks the length.
-    encoded: bool,
-    /// `chunked` is the last coding.
-    chunked: bool,
+    /// `Transfer-Encoding`, which outranks the length: whether `chunked` is the last coding.
+    chunked: Option<bool>,
     close: bool,
     explicit_keep_alive: bool,
 }
@@ -350,10 +284,9 @@ impl Framing {
                     framing.length = Some(length);
                 }
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    framing.encoded = true;
                     let last = header.value.rsplit(|&byte| byte == b',').next();
                     framing.chunked =
-                        last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                        last.map(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
                 }
                 10 if header.name.eq_ignore_ascii_case("connection") => {
                     for token in header.value.split(|&byte| byte == b',') {
@@ -392,10 +325,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Feeds pieces until the answer is whole: status, body, keep-alive, bytes left over.
-    fn read<'a>(
-        pieces: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Option<(u16, Vec<u8>, bool, usize)>, Malformed> {
+    /// Status, body, keep-alive, bytes left over; `None` when it never was whole.
+    type Read = Option<(u16, Vec<u8>, bool, usize)>;
+
+    /// Feeds pieces until the answer is whole.
+    fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Read, Malformed> {
         let mut answer = Answer::default();
         answer.expect(false, true);
         let mut left = None;

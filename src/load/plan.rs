@@ -113,10 +113,12 @@ impl std::fmt::Display for Target {
 pub struct BodyCheck {
     /// Each connection's first answer and then every so many-th of it is looked at; at least 1.
     pub every: u32,
-    /// Whether a body is right. Runs on the generator's thread, so it should be quick. Bodies above
-    /// [`super::answer::KEPT_BODY`] bytes are not looked at.
-    pub holds: Arc<dyn Fn(&[u8]) -> bool + Send + Sync>,
+    /// Whether a body is right. Bodies above 16 MiB are not looked at.
+    pub holds: BodyPredicate,
 }
+
+/// Whether a body is right. Runs on the generator's thread, so it should be quick.
+pub type BodyPredicate = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 impl std::fmt::Debug for BodyCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
