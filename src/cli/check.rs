@@ -78,6 +78,7 @@ pub(super) fn check(args: CheckArgs, content: &Content, console: &Console) -> Do
     };
     let assignment = assignment(content, slug.as_deref()).usage()?;
     args.show.probe().usage()?;
+    let template = template(content).usage()?;
     let out_dir = OutDir::open(args.out.as_deref(), &submission).usage()?;
     sweep(console);
     let evidence = run_until_interrupted(async {
@@ -104,14 +105,15 @@ pub(super) fn check(args: CheckArgs, content: &Content, console: &Console) -> Do
         .ungraded()?;
     out_dir.write("evidence.json", &(text + "\n")).ungraded()?;
     let report = report_of(&assignment, &evidence);
-    let page = save(&out_dir, &report).ungraded()?;
-    args.show.show(&report, console)?;
+    let page = save(&out_dir, &report, template.as_deref()).ungraded()?;
+    args.show.show(&report, template.as_deref(), console)?;
     console.line(&format!("report: {}", page.display()));
     Ok(args.show.exit_code(&report))
 }
 
 pub(super) fn regrade(args: RegradeArgs, content: &Content, console: &Console) -> Done {
     args.show.probe().usage()?;
+    let template = template(content).usage()?;
     let mut worst = ExitCode::Passed;
     let evidence: Vec<(PathBuf, Evidence)> = args
         .paths
@@ -123,8 +125,8 @@ pub(super) fn regrade(args: RegradeArgs, content: &Content, console: &Console) -
         let assignment = content.assignment(&evidence.exercise).usage()?;
         let report = report_of(&assignment, &evidence);
         let out_dir = OutDir::at(folder).usage()?;
-        let page = save(&out_dir, &report).ungraded()?;
-        args.show.show(&report, console)?;
+        let page = save(&out_dir, &report, template.as_deref()).ungraded()?;
+        args.show.show(&report, template.as_deref(), console)?;
         console.line(&format!("report: {}", page.display()));
         let code = args.show.exit_code(&report);
         if code.number() > worst.number() {
@@ -147,10 +149,22 @@ fn report_of(assignment: &Assignment, evidence: &Evidence) -> Report {
     )
 }
 
+/// An author's own template for the page, read once so that its mistakes stop the run.
+fn template(content: &Content) -> Result<Option<String>> {
+    let Some(source) = content.template()? else {
+        return Ok(None);
+    };
+    format::html::read(&source.text).with_context(|| format!("read {}", source.name))?;
+    Ok(Some(source.text))
+}
+
 /// Writes `report.json` and `report.html`; the path of the page.
-fn save(out_dir: &OutDir, report: &Report) -> Result<PathBuf> {
-    out_dir.write("report.json", &format::render(Format::Json, report)?)?;
-    out_dir.write("report.html", &format::render(Format::Html, report)?)
+fn save(out_dir: &OutDir, report: &Report, template: Option<&str>) -> Result<PathBuf> {
+    out_dir.write("report.json", &format::render(Format::Json, report, None)?)?;
+    out_dir.write(
+        "report.html",
+        &format::render(Format::Html, report, template)?,
+    )
 }
 
 impl ShowArgs {
@@ -171,10 +185,15 @@ impl ShowArgs {
     }
 
     /// Writes every output. The summary for people goes to stdout unless an output is already there.
-    fn show(&self, report: &Report, console: &Console) -> Result<(), Failure> {
+    fn show(
+        &self,
+        report: &Report,
+        template: Option<&str>,
+        console: &Console,
+    ) -> Result<(), Failure> {
         let mut stdout_taken = false;
         for output in &self.outputs {
-            let text = format::render(output.format, report).ungraded()?;
+            let text = format::render(output.format, report, template).ungraded()?;
             match &output.to {
                 Target::File(path) => out_dir::write(path, &text).ungraded()?,
                 Target::Stdout => {
@@ -184,7 +203,7 @@ impl ShowArgs {
             }
         }
         if !stdout_taken {
-            let text = format::render(Format::Text, report).ungraded()?;
+            let text = format::render(Format::Text, report, None).ungraded()?;
             console
                 .answer(&text)
                 .context("write to stdout")
