@@ -26,7 +26,8 @@ fn report(name: &str) -> Report {
 }
 
 fn rendered(format: Format, name: &str) -> String {
-    let text = render(format, &report(name), None).unwrap_or_else(|e| panic!("{format} {name}: {e:#}"));
+    let text =
+        render(format, &report(name), None).unwrap_or_else(|e| panic!("{format} {name}: {e:#}"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faces");
     let path = folder.join(format!("{name}.{}", format.extension()));
     fs::create_dir_all(&folder)
