@@ -12,6 +12,9 @@ use serde::Deserialize;
 /// Longer lines are passed over.
 const LONGEST_LINE: usize = 1024 * 1024;
 
+/// The SQLSTATE of connections that are refused because there are too many.
+const TOO_MANY: &str = "53300";
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
@@ -23,6 +26,8 @@ pub struct Line {
     pub user: Option<String>,
     /// The database, once it is known.
     pub dbname: Option<String>,
+    /// The SQLSTATE, of errors.
+    pub state_code: Option<String>,
     /// The message.
     pub message: String,
     /// More of it, e.g. bound parameters.
@@ -134,8 +139,13 @@ impl Attempts {
         };
         if others {
             self.sessions.remove(&line.session_id);
-        } else if authorized && let Some(seen) = self.sessions.get_mut(&line.session_id) {
-            *seen = true;
+        } else if let Some(let_in) = self.sessions.get_mut(&line.session_id) {
+            if authorized {
+                *let_in = true;
+            } else if line.state_code.as_deref() == Some(TOO_MANY) {
+                // The last free connections are kept for superusers, which is found out last.
+                *let_in = false;
+            }
         }
     }
 
@@ -346,7 +356,7 @@ mod tests {
     fn a_line_without_end_costs_bounded_memory() {
         let (mut lines, mut count) = (Lines::default(), 0);
         for _ in 0..40 {
-            lines.push(&[b'x'; 100_000], |_| count += 1);
+            lines.push(&vec![b'x'; 100_000], |_| count += 1);
             assert!(lines.rest.len() <= LONGEST_LINE);
         }
         lines.push(b"\n{\"message\":\"after\"}\n", |_| count += 1);

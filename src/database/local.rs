@@ -60,7 +60,8 @@ pub(super) async fn start(programs: &Programs, scratch: &Scratch) -> Result<(Ser
     let password_file = folder.join("password");
     write_private(&password_file, &password)?;
     let data = folder.join("data");
-    let way = Way::find(scratch, &folder).await?;
+    let way = Way::find(scratch).await?;
+    way.open(scratch, &folder)?;
     let initdb = way
         .command(&programs.folder.join("initdb"), &folder)
         .args(["--username=postgres", "--encoding=UTF8", "--locale=C"])
@@ -154,9 +155,18 @@ pub(super) fn arguments(setting: &super::settings::Setting) -> [String; 2] {
     ["-c".into(), format!("{}={}", setting.name, setting.value)]
 }
 
+/// How Postgres can be started by root, for people.
+pub(super) async fn can_start(scratch: &Scratch) -> Result<String> {
+    Ok(match Way::find(scratch).await? {
+        Way::Directly => "directly".into(),
+        Way::Namespace => "in a user namespace".into(),
+        Way::As { uid, .. } => format!("as user {uid}"),
+    })
+}
+
 /// How Postgres' programs are started. They refuse to run as root.
 #[derive(Debug, Clone)]
-pub(super) enum Way {
+enum Way {
     /// By this user, who is not root.
     Directly,
     /// In a user namespace: root outside, nobody inside. Files stay root's, and it works below
@@ -167,7 +177,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    async fn find(scratch: &Scratch, folder: &Path) -> Result<Self> {
+    async fn find(scratch: &Scratch) -> Result<Self> {
         if !programs::is_root() {
             return Ok(Self::Directly);
         }
@@ -181,7 +191,6 @@ impl Way {
             let tried = way.command(Path::new("true"), Path::new("/"));
             let tried = tried.run(scratch, Duration::from_secs(10)).await;
             if tried.is_ok_and(|tried| tried.exit.is_success()) {
-                way.open(scratch, folder)?;
                 return Ok(way);
             }
         }

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod builds;
+mod database;
 mod formats;
 mod load;
 mod main_job;
