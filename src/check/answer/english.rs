@@ -28,15 +28,39 @@ static FUNCTION: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Words that tie others together; some function words (`per`, `every`, `new`) do not.
+static GLUE: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    "a an the is are was were be been it they this that these to of in with for and or but so \
+     because if when not than then by from has have had do does can could will would should may \
+     i we you my our your their its as at into slower faster more less worse most"
+        .split_whitespace()
+        .collect()
+});
+
+/// Words of the trade. An answer about these matters has some; an image has none.
+static TRADE: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    "server database db postgres postgresql sql sqlx query table row column schema index scan pool \
+     pgpool connection connect request response endpoint handler route api http user timeout error \
+     latency load test code compile compiler cargo rust axum tokio async await function struct vec \
+     hashmap macro crate dashboard grafana prometheus panel port login admin metric cpu ram ssd disk \
+     nvme memory gb hardware cache deploy deployment production release build binary branch version \
+     software app application frontend backend web website network browser json client thread cluster \
+     insert update write read select sort traffic cloud docker kubernetes log debug bug config \
+     option file line module data host instance semicolon docs tutorial bootcamp chapter exercise \
+     question text ms"
+        .split_whitespace()
+        .map(stem)
+        .collect()
+});
+
 /// Common verbs, as stems: a keyword list has none of them in a finite form.
 static VERBS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    "make create open build start call use wait fail read look go come give take keep put run \
-     need want try find know think say tell see grow become hit stop happen work return close \
+    "make create open build start call use wait fail look go come give take keep put run \
+     need want try find know think say tell see grow become hit stop happen return close \
      reuse add send reach handle serve spin point route spread hide fix solve treat remove avoid \
-     walk check compare sort search touch update write change move ship deploy bring stay hold \
-     queue ask fetch let allow refuse reject expire give leave throw set spawn get do be have \
-     put cost depend choose pick switch buy launch help finish drain connect share crash break \
-     time"
+     walk check compare touch change move ship deploy bring stay hold \
+     ask fetch let allow refuse reject expire give leave throw set spawn get do be have \
+     put depend choose pick switch buy launch help finish drain crash break"
         .split_whitespace()
         .map(stem)
         .collect()
@@ -54,7 +78,13 @@ static NEVER_AFTER_DETERMINER: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
 /// Whether a folded word is one of English or of the trade, in any regular form.
 #[must_use]
 pub fn is_word(word: &str) -> bool {
-    WORDS.contains(word) || STEMS.contains(&stem(word))
+    let known = |word: &str| WORDS.contains(word) || STEMS.contains(&stem(word));
+    // `caller`, `processor`, `slowness`: made of a word.
+    let made = |ending: &str| {
+        word.strip_suffix(ending)
+            .is_some_and(|head| head.len() >= 4 && (known(head) || known(&format!("{head}e"))))
+    };
+    known(word) || ["er", "ers", "or", "ors", "ness", "less", "ful", "able", "ment", "est"].iter().any(|e| made(e))
 }
 
 /// All words of the list, for looking for neighbours.
@@ -66,6 +96,18 @@ pub fn words() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn is_function_word(word: &str) -> bool {
     FUNCTION.contains(word)
+}
+
+/// Whether a word ties others together.
+#[must_use]
+pub fn is_glue(word: &str) -> bool {
+    GLUE.contains(word)
+}
+
+/// Whether a stem is that of a word of the trade.
+#[must_use]
+pub fn is_of_the_trade(stem: &str) -> bool {
+    TRADE.contains(stem)
 }
 
 /// Whether a stem is that of a common verb.

@@ -162,7 +162,7 @@ fn is_code(text: &str) -> bool {
     let lines: Vec<&str> = text
         .lines()
         .map(str::trim)
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !line.starts_with("```"))
         .collect();
     let is_line = |line: &&&str| {
         let starts = [
@@ -177,6 +177,7 @@ fn is_code(text: &str) -> bool {
                 .is_some_and(|head| head.eq_ignore_ascii_case(word))
         }) && line.ends_with(';');
         sql || line.ends_with([';', '{', '}'])
+            || line.contains("::") && line.ends_with(')')
             || starts.iter().any(|start| line.starts_with(start))
                 && !line.ends_with(['.', '!', '?'])
     };
@@ -195,26 +196,29 @@ fn is_keyword_list(text: &str, tokens: &Tokens) -> bool {
     if all < 5 || tokens.arrows > 0 {
         return false;
     }
-    let grammar = tokens
-        .tokens
-        .iter()
-        .filter(|token| english::is_function_word(&token.word))
-        .count();
+    // The `A` of `option A` is no article.
+    let count = |is: fn(&str) -> bool| {
+        let words = tokens.tokens.iter().filter(|token| !token.letter);
+        words.filter(|token| is(&token.word)).count()
+    };
+    let grammar = count(english::is_function_word);
+    let glue = count(english::is_glue) + text.matches([':', '=', '+']).count();
     let verbs = tokens
         .tokens
         .iter()
-        .filter(|token| english::is_verb(&token.stem) && token.word != "time")
+        .filter(|token| english::is_verb(&token.stem))
         .count();
-    let commas = text.matches([',', ';', '/', '\n']).count();
-    if grammar * 100 >= all * 16 {
-        return false;
+    let parts = 1 + text.matches([',', ';', '/', '\n']).count();
+    if verbs > 0 {
+        return glue == 0 && parts >= 5 && parts * 3 >= all && verbs * 8 <= all;
     }
-    // Terse notes have verbs; a list of five words may be a terse note.
-    let few_verbs = verbs * 100 < all * 12;
-    few_verbs && (all >= 8 || commas * 3 >= all) || grammar == 0 && all >= 10 && verbs * 5 < all
+    if glue == 0 && all >= 8 {
+        return true;
+    }
+    grammar * 100 < all * 16 && (all >= 8 || parts * 2 > all)
 }
 
-/// Whether most words are none.
+/// Whether too many words are none.
 #[must_use]
 pub fn is_gibberish(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> bool {
     let words: Vec<&str> = tokens
@@ -223,11 +227,31 @@ pub fn is_gibberish(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> bool {
         .filter(|token| token.quantity.is_none())
         .map(|token| token.word.as_str())
         .collect();
-    let known = words.iter().filter(|word| is_known(word)).count();
+    let unknown: Vec<&&str> = words.iter().filter(|word| !is_known(word)).collect();
+    let odd = unknown.iter().filter(|word| is_unpronounceable(word)).count();
     let distinct: BTreeSet<&&str> = words.iter().collect();
-    words.len() >= 2 && known * 2 < words.len()
-        || words.len() >= 6 && distinct.len() * 4 <= words.len()
-        || words.len() == 1 && known == 0 && words[0].len() > 3
+    words.len() >= 6 && distinct.len() * 4 <= words.len()
+        || odd * 3 > words.len()
+        || odd > 0 && unknown.len() * 5 >= words.len() * 2 && odd * 2 >= unknown.len()
+}
+
+/// Whether most words are unknown and yet could be words: perhaps a language that is not listed.
+#[must_use]
+pub fn is_unknown_language(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> bool {
+    let words = tokens.tokens.iter().filter(|token| token.quantity.is_none());
+    let (known, unknown): (Vec<_>, Vec<_>) = words.partition(|token| is_known(&token.word));
+    unknown.len() >= 4 && unknown.len() > known.len()
+}
+
+/// Keys hit at random: hardly a vowel, or many consonants in a row.
+fn is_unpronounceable(word: &str) -> bool {
+    let mut run = 0;
+    let mut longest = 0;
+    for c in word.chars() {
+        run = if "aeiouy".contains(c) { 0 } else { run + 1 };
+        longest = longest.max(run);
+    }
+    word.is_ascii() && word.len() >= 3 && (longest >= 4 || longest == word.len())
 }
 
 /// Whether pairs of words stand together that no sentence has: a shuffled text.
@@ -245,10 +269,20 @@ pub fn is_word_salad(tokens: &Tokens) -> bool {
     impossible >= 2 && impossible * 14 >= all
 }
 
-/// Whether the text only asks.
+/// Whether the text only asks, in sentences that begin as questions do.
 #[must_use]
 pub fn is_only_questions(tokens: &Tokens) -> bool {
-    tokens.questions > 0 && tokens.questions == tokens.sentences()
+    let mut sentence = None;
+    let asks = tokens.tokens.iter().all(|token| {
+        let first = sentence.replace(token.sentence) != Some(token.sentence);
+        !first
+            || matches!(
+                token.word.as_str(),
+                "how" | "what" | "why" | "which" | "when" | "where" | "who" | "does" | "is" | "are"
+                    | "would" | "should" | "could" | "can" | "compare" | "will" | "do"
+            )
+    });
+    tokens.questions > 0 && tokens.questions == tokens.sentences() && asks
 }
 
 /// Whether the writer says that they do not know or will not answer.

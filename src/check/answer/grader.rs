@@ -2,6 +2,8 @@
 //!
 //! Pure. What was found carries the words that it was found in.
 
+use std::borrow::Cow;
+
 use crate::answers;
 use crate::check::Material;
 use crate::exercise::Exercise;
@@ -10,7 +12,7 @@ use crate::grade::{AnswerGrade, Idea, Misconception};
 use super::compile::{self, Compiled, Question};
 use super::gate::{self, Gate, Shingles};
 use super::matching::{Hit, Matcher};
-use super::pattern::Pattern;
+use super::pattern::{Node, Pattern};
 use super::rule::Mark;
 use super::token::{self, Tokens};
 use super::{AnswersRubric, Polarity, Role, english, language, negation, stem};
@@ -25,6 +27,8 @@ const MAX_QUOTE: usize = 160;
     reason = "each is one switch of the ablation"
 )]
 pub struct Steps {
+    /// Groups stand for all their synonyms, not for the first only.
+    pub synonyms: bool,
     /// Gates stop what is no answer.
     pub gates: bool,
     /// Typos are read as what was meant.
@@ -40,6 +44,7 @@ pub struct Steps {
 impl Default for Steps {
     fn default() -> Self {
         Self {
+            synonyms: true,
             gates: true,
             typos: true,
             negation: true,
@@ -96,7 +101,7 @@ impl Review {
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
-            Self::OtherLanguage("another script") => {
+            Self::OtherLanguage(language::SCRIPT | language::UNKNOWN) => {
                 "It is not in English, so a person should mark it.".to_owned()
             }
             Self::OtherLanguage(language) => {
@@ -126,6 +131,8 @@ pub struct Found {
     pub quote: String,
     /// Bytes in the answer, from and to.
     pub span: (usize, usize),
+    /// The stems of the words that were used, numbers left out, sorted.
+    pub stems: Vec<String>,
     /// Whether it stands in the scope of a negation.
     pub negated: bool,
     /// Whether it is a weak pattern.
@@ -187,6 +194,7 @@ pub struct Judged {
 #[derive(Debug)]
 pub struct Grader<'a> {
     compiled: &'a Compiled,
+    groups: Cow<'a, [Vec<Node>]>,
     exercise: &'a Exercise,
     keys: answers::Answers,
     starter: Shingles,
@@ -204,6 +212,7 @@ impl<'a> Grader<'a> {
         }
         Self {
             compiled: rubric.compiled(),
+            groups: Cow::Borrowed(&rubric.compiled().groups),
             exercise,
             keys: answers::parse(&material.key, &material.template),
             starter,
@@ -215,6 +224,10 @@ impl<'a> Grader<'a> {
     #[must_use]
     pub fn with_steps(mut self, steps: Steps) -> Self {
         self.steps = steps;
+        if !steps.synonyms {
+            let first = self.groups.iter().map(|group| group.iter().take(1).cloned().collect());
+            self.groups = Cow::Owned(first.collect());
+        }
         self
     }
 
@@ -246,14 +259,19 @@ impl<'a> Grader<'a> {
             corrections,
             notes: Vec::new(),
         };
-        let other_language = language::other_than_english(&tokens);
+        let other_language = language::other_than_english(&tokens).or_else(|| {
+            gate::is_unknown_language(&tokens, |word| self.is_known(word))
+                .then_some(language::UNKNOWN)
+        });
         let scopes = if self.steps.negation {
             negation::scopes(&tokens)
         } else {
             vec![None; tokens.tokens.len()]
         };
         let vocabulary = &self.compiled.vocabulary;
-        let mut matcher = Matcher::new(&tokens, &self.compiled.groups, vocabulary, &scopes);
+        let ids = tokens.tokens.iter();
+        let ids = ids.map(|token| vocabulary.ids(token, self.steps.stems)).collect();
+        let mut matcher = Matcher::new(&tokens, &self.groups, ids, &scopes);
         for idea in &rubric.ideas {
             judged
                 .ideas
@@ -263,9 +281,8 @@ impl<'a> Grader<'a> {
             let found = judge_misconception(misconception, &mut matcher, &tokens, text);
             judged.misconceptions.extend(found);
         }
-        let any = judged.ideas.iter().any(|idea| idea.found.is_some());
         if self.steps.gates {
-            judged.gate = self.gate(question, text, &tokens, any, other_language.is_some());
+            judged.gate = self.gate(question, text, &tokens, other_language.is_some());
         }
         if judged.gate.is_some() {
             for idea in &mut judged.ideas {
@@ -292,9 +309,6 @@ impl<'a> Grader<'a> {
                 token.stem = stem::stem(meant);
                 meant.clone_into(&mut token.word);
             }
-            if !self.steps.stems {
-                token.stem.clone_from(&token.word);
-            }
         }
         corrections
     }
@@ -304,14 +318,13 @@ impl<'a> Grader<'a> {
         question: &str,
         text: &str,
         tokens: &Tokens,
-        any: bool,
         other_language: bool,
     ) -> Option<Gate> {
         let mut copied = Shingles::default();
         if let Some(question) = self.exercise.questions.iter().find(|q| *q.id == question) {
             copied.add(&token::read(&question.text));
         }
-        if copied.hold_most_of(tokens, 4) || !any && gate::is_only_questions(tokens) {
+        if copied.hold_most_of(tokens, 4) || gate::is_only_questions(tokens) {
             return Some(Gate::QuestionCopy);
         }
         if self.starter.hold_most_of(tokens, 6) {
@@ -321,8 +334,12 @@ impl<'a> Grader<'a> {
         if gate.is_some() && !(other_language && gate == Some(Gate::KeywordList)) {
             return gate;
         }
-        let known = |word: &str| english::is_word(word) || self.compiled.vocabulary.knows(word);
-        (!other_language && !any && gate::is_gibberish(tokens, known)).then_some(Gate::Gibberish)
+        (!other_language && gate::is_gibberish(tokens, |word| self.is_known(word)))
+            .then_some(Gate::Gibberish)
+    }
+
+    fn is_known(&self, word: &str) -> bool {
+        english::is_word(word) || self.compiled.vocabulary.knows(word)
     }
 
     fn mark(
@@ -347,9 +364,10 @@ impl<'a> Grader<'a> {
         }
         let told = |idea: &&JudgedIdea| idea.role != Role::Signal;
         let ideas = || judged.ideas.iter().filter(told);
-        if ideas().any(|idea| idea.found.is_some() && idea.denied.is_some()) {
+        if ideas().any(JudgedIdea::is_contradicted) {
             judged.reviews.push(Review::Contradiction);
-        } else if ideas().any(|idea| idea.denied.is_some()) {
+        }
+        if ideas().any(|idea| idea.found.is_none() && idea.denied.is_some()) {
             judged.reviews.push(Review::Denied);
         }
         if !rubric.guess && gate::hedges(tokens) >= 2 && judged.mark > Mark::None {
@@ -499,11 +517,16 @@ fn found(pattern: &Pattern, weak: bool, hit: &Hit, tokens: &Tokens, text: &str) 
         _ => (0, 0),
     };
     let quote = tokens.quote(text, first, last);
+    let used = hit.used.iter().filter_map(|at| tokens.tokens.get(*at));
+    let words = used.filter(|token| token.quantity.is_none());
+    let mut stems: Vec<String> = words.map(|token| token.stem.clone()).collect();
+    stems.sort_unstable();
     let start = tokens.tokens.get(first).map_or(0, |token| token.start);
     Found {
         pattern: pattern.source.clone(),
         quote: shortened(quote),
         span: (start, start + quote.len()),
+        stems,
         negated: hit.negated,
         weak,
     }
@@ -522,13 +545,43 @@ fn shortened(text: &str) -> String {
 /// Long prose without a known idea, that is neither a refusal nor about other matters: mostly an
 /// image, sometimes an idea that the rubric does not know.
 fn is_unmatched(tokens: &Tokens) -> bool {
-    tokens.tokens.len() >= 12 && !gate::is_refusal(tokens)
+    let matter = || {
+        tokens
+            .tokens
+            .iter()
+            .filter(|token| !english::is_function_word(&token.word))
+    };
+    let trade = matter()
+        .filter(|token| english::is_of_the_trade(&token.stem))
+        .count();
+    tokens.tokens.len() >= 12 && !gate::is_refusal(tokens) && trade * 8 <= matter().count()
+}
+
+impl JudgedIdea {
+    /// Whether the same words say it in one place and deny it in another.
+    #[must_use]
+    pub fn is_contradicted(&self) -> bool {
+        match (&self.found, &self.denied) {
+            (Some(found), Some(denied)) => {
+                !found.stems.is_empty()
+                    && found.pattern == denied.pattern
+                    && found.stems == denied.stems
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Judged {
     /// A remark that calls for a person.
     pub fn note(&mut self, note: &str) {
         self.notes.push(note.to_owned());
+    }
+
+    /// Whether a person should look.
+    #[must_use]
+    pub fn needs_review(&self) -> bool {
+        !self.reviews.is_empty() || !self.notes.is_empty()
     }
 
     fn counted(&self) -> (usize, usize) {

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use super::pattern::{Node, Part, Pattern, Step, Vocabulary};
+use super::pattern::{Node, Part, Pattern, Step};
 use super::token::Tokens;
 
 /// How far apart, in tokens, the parts of a pattern with `&` may be.
@@ -70,19 +70,20 @@ pub struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
-    /// Prepares an answer. `scopes` is what `negation::scopes` says of it.
+    /// Prepares an answer: `ids` are what its tokens answer to, `scopes` what `negation::scopes`
+    /// says of them.
     #[must_use]
     pub fn new(
         tokens: &'a Tokens,
         groups: &'a [Vec<Node>],
-        vocabulary: &Vocabulary,
+        ids: Vec<Vec<u32>>,
         scopes: &'a [Option<usize>],
     ) -> Self {
         let each = &tokens.tokens;
         Self {
             tokens,
             groups,
-            ids: each.iter().map(|token| vocabulary.ids(token)).collect(),
+            ids,
             filler: each
                 .iter()
                 .map(|token| FILLERS.contains(&token.word.as_str()))
@@ -301,7 +302,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::negation;
-    use super::super::pattern::parse;
+    use super::super::pattern::{Vocabulary, parse};
     use super::super::token::read;
     use super::*;
 
@@ -317,7 +318,8 @@ mod tests {
         let pattern = parse(pattern, &names, &mut vocabulary).unwrap();
         let tokens = read(text);
         let scopes = negation::scopes(&tokens);
-        let mut matcher = Matcher::new(&tokens, &groups, &vocabulary, &scopes);
+        let ids = tokens.tokens.iter().map(|token| vocabulary.ids(token, true)).collect();
+        let mut matcher = Matcher::new(&tokens, &groups, ids, &scopes);
         matcher
             .find(&pattern)
             .iter()
@@ -384,7 +386,8 @@ mod tests {
             let pattern = parse(source, &names, &mut vocabulary).unwrap();
             let tokens = read(&text);
             let scopes = negation::scopes(&tokens);
-            let mut matcher = Matcher::new(&tokens, &[], &vocabulary, &scopes);
+            let ids = tokens.tokens.iter().map(|token| vocabulary.ids(token, true)).collect();
+            let mut matcher = Matcher::new(&tokens, &[], ids, &scopes);
             matcher.find(&pattern);
             matcher.work
         };
