@@ -147,7 +147,9 @@ impl<'a> Matcher<'a> {
     }
 
     fn is_negated(&self, used: &[usize]) -> bool {
+        // Numbers are not denied: `no answer within 150 ms` says 150 ms.
         used.iter()
+            .filter(|token| self.tokens.tokens[**token].quantity.is_none())
             .filter_map(|token| self.scopes[*token])
             .any(|cue| !used.contains(&cue))
     }
