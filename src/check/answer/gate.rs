@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::english;
-use super::token::Tokens;
+use super::token::{Token, Tokens};
 
 /// Why a text is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,8 +70,8 @@ pub struct Shingles(BTreeSet<u32>);
 /// The length of the runs.
 const RUN: usize = 3;
 
-fn runs(tokens: &Tokens) -> impl Iterator<Item = u32> {
-    tokens.tokens.windows(RUN).map(|run| {
+fn runs(tokens: &[Token]) -> impl Iterator<Item = u32> {
+    tokens.windows(RUN).map(|run| {
         // FNV-1a, 32 bits: http://www.isthe.com/chongo/tech/comp/fnv/
         let mut hash = 0x811c_9dc5_u32;
         for token in run {
@@ -86,7 +86,7 @@ fn runs(tokens: &Tokens) -> impl Iterator<Item = u32> {
 impl Shingles {
     /// Adds a text's runs.
     pub fn add(&mut self, tokens: &Tokens) {
-        self.0.extend(runs(tokens));
+        self.0.extend(runs(&tokens.tokens));
     }
 
     /// Adds runs that were written down as hashes, in hexadecimal, separated by white space.
@@ -106,9 +106,9 @@ impl Shingles {
     /// Whether more than six of ten runs of a text are in here. Texts of fewer than `least` words
     /// are never copies.
     #[must_use]
-    pub fn hold_most_of(&self, tokens: &Tokens, least: usize) -> bool {
-        let count = tokens.tokens.len().saturating_sub(RUN - 1);
-        tokens.tokens.len() >= least
+    pub fn hold_most_of(&self, tokens: &[Token], least: usize) -> bool {
+        let count = tokens.len().saturating_sub(RUN - 1);
+        tokens.len() >= least
             && count > 0
             && runs(tokens).filter(|run| self.0.contains(run)).count() * 10 > count * 6
     }
@@ -269,20 +269,47 @@ pub fn is_word_salad(tokens: &Tokens) -> bool {
     impossible >= 2 && impossible * 14 >= all
 }
 
-/// Whether the text only asks, in sentences that begin as questions do.
+/// Words that announce that something is not meant as it is said.
 #[must_use]
-pub fn is_only_questions(tokens: &Tokens) -> bool {
-    let mut sentence = None;
-    let asks = tokens.tokens.iter().all(|token| {
-        let first = sentence.replace(token.sentence) != Some(token.sentence);
-        !first
-            || matches!(
-                token.word.as_str(),
-                "how" | "what" | "why" | "which" | "when" | "where" | "who" | "does" | "is" | "are"
-                    | "would" | "should" | "could" | "can" | "compare" | "will" | "do"
+pub fn is_ironic(tokens: &Tokens) -> bool {
+    let words: Vec<&str> = tokens.tokens.iter().map(|token| token.word.as_str()).collect();
+    let has = |run: &[&str]| words.windows(run.len()).any(|window| window == run);
+    [
+        &["wow"][..], &["congratulations"], &["congrats"], &["brilliant"], &["genius"], &["bravo"],
+        &["groundbreaking"], &["trust", "me"], &["who", "cares"], &["go", "wrong"], &["lol"],
+        &["haha"], &["yeah", "right"], &["problem", "solved"], &["magic"], &["magically"],
+        &["thoughts", "and", "prayers"], &["happily", "ever"], &["shocking"], &["surprise"],
+        &["let", "me", "guess"], &["would", "have", "thought"], &["sarcasm"], &["pray"], &["joke"],
+        &["kidding"], &["what", "else"],
+    ]
+    .iter()
+    .any(|run| has(run))
+}
+
+/// Leaves out the sentences that ask, and those that are copied from `given`. What is left is what
+/// the writer says.
+pub fn leave_out_questions(tokens: &mut Tokens, text: &str, given: &Shingles) {
+    let all = std::mem::take(&mut tokens.tokens);
+    for sentence in all.chunk_by(|left, right| left.sentence == right.sentence) {
+        if !asks(sentence, text) && !given.hold_most_of(sentence, 5) {
+            tokens.tokens.extend_from_slice(sentence);
+        }
+    }
+}
+
+/// Whether a sentence ends with a question mark and has a clause that begins like a question.
+fn asks(sentence: &[Token], text: &str) -> bool {
+    let end = sentence.last().map_or(0, |token| token.end);
+    let rest = text.get(end..).unwrap_or("");
+    let mark = rest.chars().find(|c| !matches!(c, ')' | '`' | '"' | '*' | '_' | ' '));
+    let mut clauses = sentence.chunk_by(|left, right| left.clause == right.clause);
+    mark == Some('?')
+        && clauses.any(|clause| {
+            matches!(
+                clause.first().map_or("", |token| token.word.as_str()),
+                "how" | "what" | "why" | "which" | "when" | "where" | "who" | "would" | "compare"
             )
-    });
-    tokens.questions > 0 && tokens.questions == tokens.sentences() && asks
+        })
 }
 
 /// Whether the writer says that they do not know or will not answer.
@@ -418,8 +445,8 @@ mod tests {
         stored.add_fingerprint(&shingles.fingerprint());
         for shingles in [shingles, stored] {
             let copy = read("it creates a brand-new pool for every request, and closes it!");
-            assert!(shingles.hold_most_of(&copy, 5));
-            assert!(!shingles.hold_most_of(&read("Every request has a pool that it closes"), 5));
+            assert!(shingles.hold_most_of(&copy.tokens, 5));
+            assert!(!shingles.hold_most_of(&read("Every request has a pool that it closes").tokens, 5));
         }
     }
 

@@ -12,10 +12,11 @@ use crate::grade::{AnswerGrade, Idea, Misconception};
 use super::compile::{self, Compiled, Question};
 use super::gate::{self, Gate, Shingles};
 use super::matching::{Hit, Matcher};
+use super::negation::{self, Negations};
 use super::pattern::{Node, Pattern};
 use super::rule::Mark;
 use super::token::{self, Tokens};
-use super::{AnswersRubric, Polarity, Role, english, language, negation, stem};
+use super::{AnswersRubric, Polarity, Role, english, language, stem};
 
 /// Longest quote of a learner's words, in characters.
 const MAX_QUOTE: usize = 160;
@@ -71,6 +72,8 @@ pub enum Review {
     Denied,
     /// It may be so, it may be otherwise.
     Hedged,
+    /// It may be irony.
+    Ironic,
     /// The mark hangs on a weak pattern.
     Weak,
     /// Long and without a known idea.
@@ -91,6 +94,7 @@ impl Review {
             Self::Contradiction => "contradiction",
             Self::Denied => "denied",
             Self::Hedged => "hedged",
+            Self::Ironic => "ironic",
             Self::Weak => "weak",
             Self::Unmatched => "unmatched",
             Self::Long => "long",
@@ -115,6 +119,7 @@ impl Review {
             Self::Contradiction => "It says an idea in one place and denies it in another.".into(),
             Self::Denied => "It denies an idea that the question is about.".into(),
             Self::Hedged => "It leaves open whether it is so.".into(),
+            Self::Ironic => "It may not be meant as it is said.".into(),
             Self::Weak => "One of its ideas is only hinted at.".into(),
             Self::Unmatched => "It is a long answer in words that the rubric does not know.".into(),
             Self::Long => "It is so long that only its beginning was judged.".into(),
@@ -152,6 +157,8 @@ pub struct JudgedIdea {
     pub found: Option<Found>,
     /// A hit the wrong way round.
     pub denied: Option<Found>,
+    /// How many patterns hit the right way and the wrong way round.
+    pub hits: (usize, usize),
 }
 
 /// A mistaken idea that was found.
@@ -198,6 +205,7 @@ pub struct Grader<'a> {
     exercise: &'a Exercise,
     keys: answers::Answers,
     starter: Shingles,
+    brief: Shingles,
     steps: Steps,
 }
 
@@ -210,12 +218,17 @@ impl<'a> Grader<'a> {
         for piece in material.starter_code.split("\n\n") {
             starter.add(&token::read(piece));
         }
+        let mut brief = Shingles::default();
+        for piece in material.brief.split("\n\n") {
+            brief.add(&token::read(piece));
+        }
         Self {
             compiled: rubric.compiled(),
             groups: Cow::Borrowed(&rubric.compiled().groups),
             exercise,
             keys: answers::parse(&material.key, &material.template),
             starter,
+            brief,
             steps: Steps::default(),
         }
     }
@@ -247,31 +260,31 @@ impl<'a> Grader<'a> {
         let unknown = Question::default();
         let rubric = self.compiled.questions.get(question).unwrap_or(&unknown);
         let mut tokens = token::read(text);
-        let corrections = self.correct(&mut tokens);
-        let mut judged = Judged {
-            question: question.to_owned(),
-            text: text.to_owned(),
-            mark: Mark::None,
-            gate: None,
-            ideas: Vec::new(),
-            misconceptions: Vec::new(),
-            reviews: Vec::new(),
-            corrections,
-            notes: Vec::new(),
-        };
+        let mut judged = Judged::new(question, text);
+        if self.steps.gates {
+            judged.gate = self.copy_gate(question, rubric, text, &mut tokens);
+            if judged.gate.is_some() {
+                judged.ideas = rubric.ideas.iter().map(JudgedIdea::missing).collect();
+                return judged;
+            }
+            if self.is_pasted_key(rubric, question, &tokens) {
+                judged.reviews.push(Review::PastedKey);
+            }
+        }
+        judged.corrections = self.correct(&mut tokens);
         let other_language = language::other_than_english(&tokens).or_else(|| {
             gate::is_unknown_language(&tokens, |word| self.is_known(word))
                 .then_some(language::UNKNOWN)
         });
-        let scopes = if self.steps.negation {
-            negation::scopes(&tokens)
+        let negations = if self.steps.negation {
+            negation::find(&tokens)
         } else {
-            vec![None; tokens.tokens.len()]
+            Negations::none(&tokens)
         };
         let vocabulary = &self.compiled.vocabulary;
         let ids = tokens.tokens.iter();
         let ids = ids.map(|token| vocabulary.ids(token, self.steps.stems)).collect();
-        let mut matcher = Matcher::new(&tokens, &self.groups, ids, &scopes);
+        let mut matcher = Matcher::new(&tokens, &self.groups, ids, &negations);
         for idea in &rubric.ideas {
             judged
                 .ideas
@@ -282,14 +295,12 @@ impl<'a> Grader<'a> {
             judged.misconceptions.extend(found);
         }
         if self.steps.gates {
-            judged.gate = self.gate(question, text, &tokens, other_language.is_some());
+            judged.gate = self.form_gate(text, &tokens, other_language.is_some());
         }
         if judged.gate.is_some() {
-            for idea in &mut judged.ideas {
-                idea.found = None;
-                idea.denied = None;
-            }
+            judged.ideas = rubric.ideas.iter().map(JudgedIdea::missing).collect();
             judged.misconceptions.clear();
+            judged.reviews.clear();
             return judged;
         }
         self.mark(rubric, &mut judged, &tokens, other_language);
@@ -313,23 +324,33 @@ impl<'a> Grader<'a> {
         corrections
     }
 
-    fn gate(
+    /// Tells copies, and leaves out what is copied or only asked.
+    fn copy_gate(
         &self,
         question: &str,
+        rubric: &Question,
         text: &str,
-        tokens: &Tokens,
-        other_language: bool,
+        tokens: &mut Tokens,
     ) -> Option<Gate> {
-        let mut copied = Shingles::default();
+        let mut given = self.brief.clone();
         if let Some(question) = self.exercise.questions.iter().find(|q| *q.id == question) {
-            copied.add(&token::read(&question.text));
+            given.add(&token::read(&question.text));
         }
-        if copied.hold_most_of(tokens, 4) || gate::is_only_questions(tokens) {
+        for fingerprint in &rubric.given_texts {
+            given.add_fingerprint(fingerprint);
+        }
+        let before = tokens.tokens.len();
+        if given.hold_most_of(&tokens.tokens, 4) {
             return Some(Gate::QuestionCopy);
         }
-        if self.starter.hold_most_of(tokens, 6) {
+        if self.starter.hold_most_of(&tokens.tokens, 6) {
             return Some(Gate::CodeCopy);
         }
+        gate::leave_out_questions(tokens, text, &given);
+        (before > 1 && tokens.tokens.len() < 2).then_some(Gate::QuestionCopy)
+    }
+
+    fn form_gate(&self, text: &str, tokens: &Tokens, other_language: bool) -> Option<Gate> {
         let gate = gate::by_form(text, tokens);
         if gate.is_some() && !(other_language && gate == Some(Gate::KeywordList)) {
             return gate;
@@ -364,11 +385,20 @@ impl<'a> Grader<'a> {
         }
         let told = |idea: &&JudgedIdea| idea.role != Role::Signal;
         let ideas = || judged.ideas.iter().filter(told);
+        let (affirmed, denied) = ideas().fold((0, 0), |sum, idea| {
+            (sum.0 + idea.hits.0, sum.1 + idea.hits.1)
+        });
         if ideas().any(JudgedIdea::is_contradicted) {
             judged.reviews.push(Review::Contradiction);
         }
         if ideas().any(|idea| idea.found.is_none() && idea.denied.is_some()) {
             judged.reviews.push(Review::Denied);
+        }
+        if denied > affirmed {
+            judged.mark = Mark::None;
+        }
+        if judged.mark > Mark::None && gate::is_ironic(tokens) {
+            judged.reviews.push(Review::Ironic);
         }
         if !rubric.guess && gate::hedges(tokens) >= 2 && judged.mark > Mark::None {
             judged.mark = judged.mark.min(Mark::Half);
@@ -392,9 +422,6 @@ impl<'a> Grader<'a> {
         {
             judged.reviews.push(Review::Unmatched);
         }
-        if self.is_pasted_key(rubric, &judged.question, tokens) {
-            judged.reviews.push(Review::PastedKey);
-        }
         if tokens.cut {
             judged.reviews.push(Review::Long);
         }
@@ -409,7 +436,7 @@ impl<'a> Grader<'a> {
         for fingerprint in &rubric.known_texts {
             known.add_fingerprint(fingerprint);
         }
-        known.hold_most_of(tokens, 8)
+        known.hold_most_of(&tokens.tokens, 8)
     }
 }
 
@@ -461,24 +488,25 @@ fn judge_idea(
     tokens: &Tokens,
     text: &str,
 ) -> JudgedIdea {
-    let mut judged = JudgedIdea {
-        id: idea.id.clone(),
-        role: idea.role,
-        hint: idea.hint.clone(),
-        found: None,
-        denied: None,
-    };
+    let mut judged = JudgedIdea::missing(idea);
     for (pattern, weak) in &idea.patterns {
         for hit in matcher.find(pattern) {
-            let place = if counts(idea.polarity, &hit) {
-                &mut judged.found
+            let (place, count) = if counts(idea.polarity, &hit) {
+                (&mut judged.found, &mut judged.hits.0)
             } else {
-                &mut judged.denied
+                (&mut judged.denied, &mut judged.hits.1)
             };
-            if place.is_none() {
+            *count += 1;
+            let better = place.as_ref().is_none_or(|known| known.weak && !*weak);
+            if better {
                 *place = Some(found(pattern, *weak, &hit, tokens, text));
             }
         }
+    }
+    // A bare number beside a denial proves nothing: `no timeout of 150 ms`.
+    let bare = judged.found.as_ref().is_some_and(|found| found.stems.is_empty());
+    if bare && judged.denied.is_some() {
+        judged.found = None;
     }
     judged
 }
@@ -558,6 +586,17 @@ fn is_unmatched(tokens: &Tokens) -> bool {
 }
 
 impl JudgedIdea {
+    fn missing(idea: &compile::Idea) -> Self {
+        Self {
+            id: idea.id.clone(),
+            role: idea.role,
+            hint: idea.hint.clone(),
+            found: None,
+            denied: None,
+            hits: (0, 0),
+        }
+    }
+
     /// Whether the same words say it in one place and deny it in another.
     #[must_use]
     pub fn is_contradicted(&self) -> bool {
@@ -573,6 +612,20 @@ impl JudgedIdea {
 }
 
 impl Judged {
+    fn new(question: &str, text: &str) -> Self {
+        Self {
+            question: question.to_owned(),
+            text: text.to_owned(),
+            mark: Mark::None,
+            gate: None,
+            ideas: Vec::new(),
+            misconceptions: Vec::new(),
+            reviews: Vec::new(),
+            corrections: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// A remark that calls for a person.
     pub fn note(&mut self, note: &str) {
         self.notes.push(note.to_owned());
