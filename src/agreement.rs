@@ -137,7 +137,10 @@ pub fn measure(grader: &Grader<'_>, labelled: &[Labelled]) -> Agreement {
         let (left, right) = (rank(left), rank(right));
         left.0.cmp(&right.0).then(left.1.total_cmp(&right.1))
     });
-    let marks: Vec<(Mark, Mark)> = pairs.iter().map(|(label, mark, _)| (*label, *mark)).collect();
+    let marks: Vec<(Mark, Mark)> = pairs
+        .iter()
+        .map(|(label, mark, _)| (*label, *mark))
+        .collect();
     let auto: Vec<(Mark, Mark)> = pairs
         .iter()
         .filter(|(_, _, reviewed)| !reviewed)
@@ -152,7 +155,10 @@ pub fn measure(grader: &Grader<'_>, labelled: &[Labelled]) -> Agreement {
     let confusion = confusion(&marks);
     Agreement {
         answers: pairs.len(),
-        exact: share(marks.iter().filter(|(label, mark)| label == mark).count(), marks.len()),
+        exact: share(
+            marks.iter().filter(|(label, mark)| label == mark).count(),
+            marks.len(),
+        ),
         qwk: round(qwk(&confusion)),
         qwk_interval: interval(&marks),
         qwk_auto: (!auto.is_empty()).then(|| round(qwk(&self::confusion(&auto)))),
@@ -203,13 +209,17 @@ fn interval(pairs: &[(Mark, Mark)]) -> [f64; 2] {
     let mut random = SplitMix(0x5eed);
     let mut kappas: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            let resample: Vec<(Mark, Mark)> =
-                (0..pairs.len()).map(|_| pairs[random.below(pairs.len())]).collect();
+            let resample: Vec<(Mark, Mark)> = (0..pairs.len())
+                .map(|_| pairs[random.below(pairs.len())])
+                .collect();
             qwk(&confusion(&resample))
         })
         .collect();
     kappas.sort_by(f64::total_cmp);
-    [round(kappas[RESAMPLES / 40]), round(kappas[RESAMPLES - 1 - RESAMPLES / 40])]
+    [
+        round(kappas[RESAMPLES / 40]),
+        round(kappas[RESAMPLES - 1 - RESAMPLES / 40]),
+    ]
 }
 
 /// `SplitMix64` (Steele, Lea, Flood 2014).
@@ -253,10 +263,20 @@ impl Agreement {
         let [low, high] = self.qwk_interval;
         writeln!(out, "answers             {}", self.answers)?;
         writeln!(out, "equal marks         {:.1} %", self.exact * 100.0)?;
-        writeln!(out, "QWK                 {:.3}  (95 %: {low:.3} to {high:.3})", self.qwk)?;
-        let auto = self.qwk_auto.map_or_else(|| "-".into(), |auto| format!("{auto:.3}"));
+        writeln!(
+            out,
+            "QWK                 {:.3}  (95 %: {low:.3} to {high:.3})",
+            self.qwk
+        )?;
+        let auto = self
+            .qwk_auto
+            .map_or_else(|| "-".into(), |auto| format!("{auto:.3}"));
         writeln!(out, "QWK without review  {auto}")?;
-        writeln!(out, "sent to review      {:.1} %", self.review_share * 100.0)?;
+        writeln!(
+            out,
+            "sent to review      {:.1} %",
+            self.review_share * 100.0
+        )?;
         writeln!(out, "full marks for a 0  {}", self.false_full)?;
         writeln!(
             out,
@@ -276,7 +296,11 @@ impl Agreement {
             )?;
         }
         for miss in self.misses.iter().take(misses) {
-            let review = if miss.needs_review { ", sent to review" } else { "" };
+            let review = if miss.needs_review {
+                ", sent to review"
+            } else {
+                ""
+            };
             writeln!(
                 out,
                 "\n{}: a person gave {}, the rubric {}{review}\n  {}",
@@ -302,12 +326,48 @@ pub fn ablation<'a>(
     let all = Steps::default();
     let without = [
         ("all steps", all),
-        ("without synonyms", Steps { synonyms: false, ..all }),
-        ("without gates", Steps { gates: false, ..all }),
-        ("without misconceptions", Steps { misconceptions: false, ..all }),
-        ("without typo tolerance", Steps { typos: false, ..all }),
-        ("without negation", Steps { negation: false, ..all }),
-        ("without stems", Steps { stems: false, ..all }),
+        (
+            "without synonyms",
+            Steps {
+                synonyms: false,
+                ..all
+            },
+        ),
+        (
+            "without gates",
+            Steps {
+                gates: false,
+                ..all
+            },
+        ),
+        (
+            "without misconceptions",
+            Steps {
+                misconceptions: false,
+                ..all
+            },
+        ),
+        (
+            "without typo tolerance",
+            Steps {
+                typos: false,
+                ..all
+            },
+        ),
+        (
+            "without negation",
+            Steps {
+                negation: false,
+                ..all
+            },
+        ),
+        (
+            "without stems",
+            Steps {
+                stems: false,
+                ..all
+            },
+        ),
     ];
     without
         .into_iter()
@@ -366,12 +426,16 @@ mod tests {
         let [low, high] = interval(&pairs);
         assert_eq!([low, high], interval(&pairs));
         let kappa = qwk(&confusion(&pairs));
-        assert!(low < kappa && kappa < high && low > 0.5, "{low} {kappa} {high}");
+        assert!(
+            low < kappa && kappa < high && low > 0.5,
+            "{low} {kappa} {high}"
+        );
     }
 
     #[test]
     fn a_line_that_is_no_answer_is_told_by_its_number() {
-        let text = "{\"question\":\"q1\",\"answer\":\"x\",\"score\":0.5}\n\n{\"question\":\"q1\"}\n";
+        let text =
+            "{\"question\":\"q1\",\"answer\":\"x\",\"score\":0.5}\n\n{\"question\":\"q1\"}\n";
         let error = parse("x.jsonl", text).unwrap_err();
         assert_eq!(error.to_string(), "read x.jsonl, line 3");
         let bad = "{\"question\":\"q1\",\"answer\":\"x\",\"score\":0.7}";

@@ -66,15 +66,6 @@ static VERBS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Words that never stand right after a determiner, a preposition or a form of `be` in English
-/// prose. A shuffled text is full of such pairs.
-static NEVER_AFTER_DETERMINER: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
-    "is are was were be been has have had does do did will would can could should the a an and or \
-     but of to from with by if because it they them he she so at into than"
-        .split_whitespace()
-        .collect()
-});
-
 /// Whether a folded word is one of English or of the trade, in any regular form.
 #[must_use]
 pub fn is_word(word: &str) -> bool {
@@ -84,7 +75,12 @@ pub fn is_word(word: &str) -> bool {
         word.strip_suffix(ending)
             .is_some_and(|head| head.len() >= 4 && (known(head) || known(&format!("{head}e"))))
     };
-    known(word) || ["er", "ers", "or", "ors", "ness", "less", "ful", "able", "ment", "est"].iter().any(|e| made(e))
+    known(word)
+        || [
+            "er", "ers", "or", "ors", "ness", "less", "ful", "able", "ment", "est",
+        ]
+        .iter()
+        .any(|e| made(e))
 }
 
 /// All words of the list, for looking for neighbours.
@@ -116,69 +112,124 @@ pub fn is_verb(stem: &str) -> bool {
     VERBS.contains(stem)
 }
 
-/// Whether no sentence has these two words side by side.
+/// Whether no sentence has these two words side by side. Not a grammar: pairs of little words that
+/// prose hardly ever holds, and of which a shuffled text is full.
 #[must_use]
 pub fn is_impossible_pair(first: &str, second: &str) -> bool {
+    let finite = matches!(
+        second,
+        "is" | "are"
+            | "was"
+            | "were"
+            | "has"
+            | "does"
+            | "did"
+            | "will"
+            | "would"
+            | "could"
+            | "should"
+    );
+    let joins = matches!(second, "and" | "or" | "but" | "because");
+    let person = matches!(second, "they" | "he" | "she" | "we" | "i");
+    let article = matches!(second, "the" | "a" | "an");
+    let preposition = matches!(
+        second,
+        "of" | "to" | "by" | "into" | "with" | "for" | "from" | "in"
+    );
     match first {
-        "the" | "a" | "an" | "its" | "their" | "our" | "your" | "my" => {
-            NEVER_AFTER_DETERMINER.contains(second)
+        "the" | "a" | "an" | "its" | "their" | "our" | "your" | "my" | "every" => {
+            finite
+                || joins
+                || person
+                || article
+                || preposition
+                || matches!(
+                    second,
+                    "it" | "if"
+                        | "when"
+                        | "have"
+                        | "do"
+                        | "can"
+                        | "at"
+                        | "on"
+                        | "be"
+                        | "than"
+                        | "then"
+                        | "not"
+                )
         }
-        "of" | "from" | "into" | "at" | "with" => matches!(
-            second,
-            "is" | "are"
-                | "was"
-                | "were"
-                | "has"
-                | "have"
-                | "does"
-                | "and"
-                | "or"
-                | "but"
-                | "of"
-                | "to"
-                | "will"
-                | "can"
-                | "would"
-                | "because"
-        ),
-        "is" | "are" | "was" | "were" => {
-            matches!(
-                second,
-                "is" | "are"
-                    | "was"
-                    | "were"
-                    | "does"
-                    | "do"
-                    | "has"
-                    | "have"
-                    | "of"
-                    | "and"
-                    | "will"
-                    | "can"
-            )
+        "of" | "from" | "into" | "at" | "with" | "for" | "to" => {
+            finite
+                || joins
+                || person
+                || matches!(
+                    second,
+                    "of" | "to" | "by" | "into" | "with" | "can" | "then" | "so"
+                )
         }
-        "and" | "or" | "but" => matches!(second, "and" | "or" | "but" | "of"),
-        "every" | "each" => matches!(
+        "in" | "on" | "by" => finite || person || matches!(second, "of" | "can" | "because"),
+        "is" | "are" | "was" | "were" | "be" => {
+            finite
+                || matches!(
+                    second,
+                    "of" | "or" | "do" | "have" | "can" | "be" | "it" | "they"
+                )
+        }
+        "will" | "would" | "can" | "could" | "should" => {
+            finite
+                || matches!(second, "or" | "because")
+                || preposition
+                || matches!(second, "an" | "can" | "every" | "than")
+        }
+        "has" | "have" | "had" | "does" | "did" | "do" => {
+            finite && second != "did" || joins || matches!(second, "of" | "can" | "from" | "by")
+        }
+        "and" | "or" | "but" => matches!(second, "and" | "or" | "but" | "of" | "than"),
+        "because" | "if" | "when" | "while" | "than" => {
+            joins
+                || matches!(
+                    second,
+                    "of" | "is" | "are" | "was" | "be" | "has" | "will" | "would"
+                ) && !(first == "because" && second == "of")
+        }
+        "they" | "we" | "he" | "she" | "i" => {
+            article
+                || preposition
+                || joins && second != "and"
+                || matches!(second, "is" | "be" | "every" | "each" | "it")
+        }
+        "it" => matches!(
             second,
-            "is" | "are"
-                | "the"
-                | "a"
-                | "an"
-                | "and"
-                | "every"
-                | "to"
-                | "from"
-                | "it"
-                | "does"
-                | "because"
+            "of" | "are" | "it" | "they" | "we" | "every" | "have" | "be"
         ),
-        "to" => matches!(
+        "not" => finite || matches!(second, "of" | "and" | "or" | "are"),
+        "each" => matches!(
             second,
-            "is" | "are" | "was" | "of" | "to" | "and" | "does" | "has" | "because"
+            "the" | "every" | "and" | "because" | "it" | "they" | "are"
         ),
-        "it" => matches!(second, "it" | "the" | "a" | "an" | "of"),
         _ => false,
     }
+}
+
+/// Whether no clause ends with this word.
+#[must_use]
+pub fn ends_no_clause(word: &str) -> bool {
+    matches!(
+        word,
+        "the"
+            | "a"
+            | "an"
+            | "of"
+            | "and"
+            | "every"
+            | "its"
+            | "their"
+            | "from"
+            | "into"
+            | "they"
+            | "because"
+            | "our"
+    )
 }
 
 /// Words that are frequent in one of the languages that learners write in, and no English words.

@@ -228,7 +228,10 @@ pub fn is_gibberish(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> bool {
         .map(|token| token.word.as_str())
         .collect();
     let unknown: Vec<&&str> = words.iter().filter(|word| !is_known(word)).collect();
-    let odd = unknown.iter().filter(|word| is_unpronounceable(word)).count();
+    let odd = unknown
+        .iter()
+        .filter(|word| is_unpronounceable(word))
+        .count();
     let distinct: BTreeSet<&&str> = words.iter().collect();
     words.len() >= 6 && distinct.len() * 4 <= words.len()
         || odd * 3 > words.len()
@@ -238,7 +241,10 @@ pub fn is_gibberish(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> bool {
 /// Whether most words are unknown and yet could be words: perhaps a language that is not listed.
 #[must_use]
 pub fn is_unknown_language(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> bool {
-    let words = tokens.tokens.iter().filter(|token| token.quantity.is_none());
+    let words = tokens
+        .tokens
+        .iter()
+        .filter(|token| token.quantity.is_none());
     let (known, unknown): (Vec<_>, Vec<_>) = words.partition(|token| is_known(&token.word));
     unknown.len() >= 4 && unknown.len() > known.len()
 }
@@ -254,33 +260,71 @@ fn is_unpronounceable(word: &str) -> bool {
     word.is_ascii() && word.len() >= 3 && (longest >= 4 || longest == word.len())
 }
 
-/// Whether pairs of words stand together that no sentence has: a shuffled text.
+/// How many pairs of words stand together, and clauses end, as in no sentence.
+#[must_use]
+pub fn impossible_pairs(tokens: &Tokens) -> usize {
+    let odd = |pair: &&[Token]| {
+        if pair[0].letter {
+            false
+        } else if pair[0].clause == pair[1].clause {
+            english::is_impossible_pair(&pair[0].word, &pair[1].word)
+        } else {
+            english::ends_no_clause(&pair[0].word)
+        }
+    };
+    tokens.tokens.windows(2).filter(odd).count()
+}
+
+/// Whether a text has the words of a key and hardly any of its runs: a shuffled key.
+#[must_use]
+pub fn is_shuffled(tokens: &Tokens, key: &Tokens) -> bool {
+    let known: BTreeSet<&str> = key.tokens.iter().map(|token| token.word.as_str()).collect();
+    let all = tokens.tokens.len();
+    let shared = tokens
+        .tokens
+        .iter()
+        .filter(|token| known.contains(token.word.as_str()))
+        .count();
+    let mut own = Shingles::default();
+    own.add(key);
+    let kept = runs(&tokens.tokens)
+        .filter(|run| own.0.contains(run))
+        .count();
+    all >= 15 && all * 2 >= key.tokens.len() && shared * 10 >= all * 9 && kept * 4 < all
+}
+
+/// Whether a text is shuffled.
 #[must_use]
 pub fn is_word_salad(tokens: &Tokens) -> bool {
-    let pairs = tokens
-        .tokens
-        .windows(2)
-        .filter(|pair| pair[0].clause == pair[1].clause);
-    let (mut impossible, mut all) = (0, 0);
-    for pair in pairs {
-        all += 1;
-        impossible += usize::from(english::is_impossible_pair(&pair[0].word, &pair[1].word));
-    }
-    impossible >= 2 && impossible * 14 >= all
+    let impossible = impossible_pairs(tokens);
+    let all = tokens.tokens.len();
+    impossible >= 3 && impossible * 30 >= all || impossible >= 2 && impossible * 18 >= all
 }
 
 /// Words that announce that something is not meant as it is said.
 #[must_use]
 pub fn is_ironic(tokens: &Tokens) -> bool {
-    let words: Vec<&str> = tokens.tokens.iter().map(|token| token.word.as_str()).collect();
+    let words: Vec<&str> = tokens
+        .tokens
+        .iter()
+        .map(|token| token.word.as_str())
+        .collect();
     let has = |run: &[&str]| words.windows(run.len()).any(|window| window == run);
     [
-        &["wow"][..], &["congratulations"], &["congrats"], &["brilliant"], &["genius"], &["bravo"],
-        &["groundbreaking"], &["trust", "me"], &["who", "cares"], &["go", "wrong"], &["lol"],
-        &["haha"], &["yeah", "right"], &["problem", "solved"], &["magic"], &["magically"],
-        &["thoughts", "and", "prayers"], &["happily", "ever"], &["shocking"], &["surprise"],
-        &["let", "me", "guess"], &["would", "have", "thought"], &["sarcasm"], &["pray"], &["joke"],
-        &["kidding"], &["what", "else"],
+        &["wow"][..],
+        &["congratulations"],
+        &["congrats"],
+        &["brilliant"],
+        &["bravo"],
+        &["groundbreaking"],
+        &["trust", "me"],
+        &["who", "cares"],
+        &["yeah", "right"],
+        &["thoughts", "and", "prayers"],
+        &["happily", "ever"],
+        &["let", "me", "guess"],
+        &["would", "have", "thought"],
+        &["just", "kidding"],
     ]
     .iter()
     .any(|run| has(run))
@@ -301,7 +345,9 @@ pub fn leave_out_questions(tokens: &mut Tokens, text: &str, given: &Shingles) {
 fn asks(sentence: &[Token], text: &str) -> bool {
     let end = sentence.last().map_or(0, |token| token.end);
     let rest = text.get(end..).unwrap_or("");
-    let mark = rest.chars().find(|c| !matches!(c, ')' | '`' | '"' | '*' | '_' | ' '));
+    let mark = rest
+        .chars()
+        .find(|c| !matches!(c, ')' | '`' | '"' | '*' | '_' | ' '));
     let mut clauses = sentence.chunk_by(|left, right| left.clause == right.clause);
     mark == Some('?')
         && clauses.any(|clause| {
@@ -446,7 +492,9 @@ mod tests {
         for shingles in [shingles, stored] {
             let copy = read("it creates a brand-new pool for every request, and closes it!");
             assert!(shingles.hold_most_of(&copy.tokens, 5));
-            assert!(!shingles.hold_most_of(&read("Every request has a pool that it closes").tokens, 5));
+            assert!(
+                !shingles.hold_most_of(&read("Every request has a pool that it closes").tokens, 5)
+            );
         }
     }
 

@@ -238,7 +238,10 @@ impl<'a> Grader<'a> {
     pub fn with_steps(mut self, steps: Steps) -> Self {
         self.steps = steps;
         if !steps.synonyms {
-            let first = self.groups.iter().map(|group| group.iter().take(1).cloned().collect());
+            let first = self
+                .groups
+                .iter()
+                .map(|group| group.iter().take(1).cloned().collect());
             self.groups = Cow::Owned(first.collect());
         }
         self
@@ -267,8 +270,12 @@ impl<'a> Grader<'a> {
                 judged.ideas = rubric.ideas.iter().map(JudgedIdea::missing).collect();
                 return judged;
             }
-            if self.is_pasted_key(rubric, question, &tokens) {
+            let key = self.keys.questions.get(question);
+            let key = key.map(|key| token::read(&key.text)).unwrap_or_default();
+            if is_pasted(rubric, &key, &tokens) {
                 judged.reviews.push(Review::PastedKey);
+            } else if gate::is_shuffled(&tokens, &key) {
+                judged.reviews.push(Review::WordSalad);
             }
         }
         judged.corrections = self.correct(&mut tokens);
@@ -283,7 +290,9 @@ impl<'a> Grader<'a> {
         };
         let vocabulary = &self.compiled.vocabulary;
         let ids = tokens.tokens.iter();
-        let ids = ids.map(|token| vocabulary.ids(token, self.steps.stems)).collect();
+        let ids = ids
+            .map(|token| vocabulary.ids(token, self.steps.stems))
+            .collect();
         let mut matcher = Matcher::new(&tokens, &self.groups, ids, &negations);
         for idea in &rubric.ideas {
             judged
@@ -303,7 +312,8 @@ impl<'a> Grader<'a> {
             judged.reviews.clear();
             return judged;
         }
-        self.mark(rubric, &mut judged, &tokens, other_language);
+        let cues = negations.cues.iter().filter(|cue| **cue).count();
+        self.mark(rubric, &mut judged, &tokens, other_language, cues);
         judged
     }
 
@@ -369,6 +379,7 @@ impl<'a> Grader<'a> {
         judged: &mut Judged,
         tokens: &Tokens,
         other_language: Option<&'static str>,
+        cues: usize,
     ) {
         let base = score(rubric, |id| is_found(judged, id, true));
         judged.mark = base;
@@ -377,7 +388,7 @@ impl<'a> Grader<'a> {
                 judged.mark = judged.mark.min(misconception.cap);
             }
         }
-        if judged.mark < base {
+        if judged.mark < base && (base == Mark::Full || judged.mark > Mark::None) {
             judged.reviews.push(Review::RightAndWrong);
         }
         if score(rubric, |id| is_found(judged, id, false)) < base {
@@ -393,6 +404,18 @@ impl<'a> Grader<'a> {
         }
         if ideas().any(|idea| idea.found.is_none() && idea.denied.is_some()) {
             judged.reviews.push(Review::Denied);
+        }
+        // Denials all over: a key with a `not` put into every sentence.
+        let all_denied = ideas()
+            .filter(|idea| matches!(idea.role, Role::Needed | Role::Required))
+            .all(|idea| idea.denied.is_some());
+        let dense = cues >= 3 && cues * 10 >= tokens.tokens.len() && denied > 0;
+        let altered = judged.reviews.contains(&Review::PastedKey)
+            && cues >= 2
+            && cues >= tokens.sentences() + usize::from(tokens.sentences() > 2);
+        if all_denied && denied > 0 || dense || altered {
+            judged.mark = judged.mark.min(Mark::Half);
+            judged.reviews.push(Review::Contradiction);
         }
         if denied > affirmed {
             judged.mark = Mark::None;
@@ -412,7 +435,7 @@ impl<'a> Grader<'a> {
                 Mark::None
             });
             judged.reviews.push(Review::OtherLanguage(language));
-        } else if gate::is_word_salad(tokens) {
+        } else if gate::is_word_salad(tokens) || judged.reviews.contains(&Review::WordSalad) {
             judged.mark = judged.mark.min(Mark::Half);
             judged.reviews.push(Review::WordSalad);
         } else if judged.mark == Mark::None
@@ -426,18 +449,18 @@ impl<'a> Grader<'a> {
             judged.reviews.push(Review::Long);
         }
         judged.reviews.sort_unstable();
+        judged.reviews.dedup();
     }
+}
 
-    fn is_pasted_key(&self, rubric: &Question, question: &str, tokens: &Tokens) -> bool {
-        let mut known = Shingles::default();
-        if let Some(key) = self.keys.questions.get(question) {
-            known.add(&token::read(&key.text));
-        }
-        for fingerprint in &rubric.known_texts {
-            known.add_fingerprint(fingerprint);
-        }
-        known.hold_most_of(&tokens.tokens, 8)
+/// Whether most of an answer is word for word the key, or a text that goes around as one.
+fn is_pasted(rubric: &Question, key: &Tokens, tokens: &Tokens) -> bool {
+    let mut known = Shingles::default();
+    known.add(key);
+    for fingerprint in &rubric.known_texts {
+        known.add_fingerprint(fingerprint);
     }
+    known.hold_most_of(&tokens.tokens, 8)
 }
 
 /// How many ideas a good answer holds.
@@ -504,7 +527,10 @@ fn judge_idea(
         }
     }
     // A bare number beside a denial proves nothing: `no timeout of 150 ms`.
-    let bare = judged.found.as_ref().is_some_and(|found| found.stems.is_empty());
+    let bare = judged
+        .found
+        .as_ref()
+        .is_some_and(|found| found.stems.is_empty());
     if bare && judged.denied.is_some() {
         judged.found = None;
     }

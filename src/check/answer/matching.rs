@@ -329,7 +329,11 @@ mod tests {
         let pattern = parse(pattern, &names, &mut vocabulary).unwrap();
         let tokens = read(text);
         let scopes = negation::find(&tokens);
-        let ids = tokens.tokens.iter().map(|token| vocabulary.ids(token, true)).collect();
+        let ids = tokens
+            .tokens
+            .iter()
+            .map(|token| vocabulary.ids(token, true))
+            .collect();
         let mut matcher = Matcher::new(&tokens, &groups, ids, &scopes);
         matcher
             .find(&pattern)
@@ -397,7 +401,11 @@ mod tests {
             let pattern = parse(source, &names, &mut vocabulary).unwrap();
             let tokens = read(&text);
             let scopes = negation::find(&tokens);
-            let ids = tokens.tokens.iter().map(|token| vocabulary.ids(token, true)).collect();
+            let ids = tokens
+                .tokens
+                .iter()
+                .map(|token| vocabulary.ids(token, true))
+                .collect();
             let mut matcher = Matcher::new(&tokens, &[], ids, &scopes);
             matcher.find(&pattern);
             matcher.work
