@@ -54,6 +54,7 @@ pub mod grade;
 pub mod check;
 pub mod rubric;
 pub mod judge;
+pub mod agreement;
 pub mod report;
 pub mod exit_code;
 pub mod event;

@@ -74,10 +74,14 @@ pub struct QuestionRubric {
     /// needed ideas decide: all of them earn 1, two fifths 0.5.
     #[serde(default)]
     pub score: Vec<ScoreRule>,
-    /// Texts that are known to go around, as hashes of their runs of three words, so that a copy
-    /// is told without the text being here. `feedgrade rubric check` can print them.
+    /// Answers that are known to go around, as hashes of their runs of three words, so that a copy
+    /// is told without the text being here. A copy is sent to a person.
     #[serde(default)]
     pub known_texts: Vec<String>,
+    /// Texts that learners are given beside the question and the README, e.g. an older wording, in
+    /// the same form. A copy is no answer.
+    #[serde(default)]
+    pub given_texts: Vec<String>,
     /// Answers with the marks that they must get; `feedgrade rubric check` runs them.
     #[serde(default)]
     pub tests: Vec<AnswerTest>,

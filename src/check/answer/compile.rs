@@ -34,8 +34,10 @@ pub struct Question {
     pub misconceptions: Vec<Misconception>,
     /// The first that holds gives its mark.
     pub rules: Vec<(Mark, Rule)>,
-    /// Fingerprints of texts that go around.
+    /// Fingerprints of answers that go around.
     pub known_texts: Vec<String>,
+    /// Fingerprints of further texts that learners are given.
+    pub given_texts: Vec<String>,
 }
 
 /// One idea.
@@ -257,6 +259,7 @@ impl Question {
             misconceptions,
             rules,
             known_texts: rubric.known_texts.clone(),
+            given_texts: rubric.given_texts.clone(),
         })
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Pure. What was found carries the words that it was found in.
 
+use std::borrow::Cow;
+
 use crate::answers;
 use crate::check::Material;
 use crate::exercise::Exercise;
@@ -10,10 +12,11 @@ use crate::grade::{AnswerGrade, Idea, Misconception};
 use super::compile::{self, Compiled, Question};
 use super::gate::{self, Gate, Shingles};
 use super::matching::{Hit, Matcher};
-use super::pattern::Pattern;
+use super::negation::{self, Negations};
+use super::pattern::{Node, Pattern};
 use super::rule::Mark;
 use super::token::{self, Tokens};
-use super::{AnswersRubric, Polarity, Role, english, language, negation, stem};
+use super::{AnswersRubric, Polarity, Role, english, language, stem};
 
 /// Longest quote of a learner's words, in characters.
 const MAX_QUOTE: usize = 160;
@@ -25,6 +28,8 @@ const MAX_QUOTE: usize = 160;
     reason = "each is one switch of the ablation"
 )]
 pub struct Steps {
+    /// Groups stand for all their synonyms, not for the first only.
+    pub synonyms: bool,
     /// Gates stop what is no answer.
     pub gates: bool,
     /// Typos are read as what was meant.
@@ -40,6 +45,7 @@ pub struct Steps {
 impl Default for Steps {
     fn default() -> Self {
         Self {
+            synonyms: true,
             gates: true,
             typos: true,
             negation: true,
@@ -66,6 +72,8 @@ pub enum Review {
     Denied,
     /// It may be so, it may be otherwise.
     Hedged,
+    /// It may be irony.
+    Ironic,
     /// The mark hangs on a weak pattern.
     Weak,
     /// Long and without a known idea.
@@ -86,6 +94,7 @@ impl Review {
             Self::Contradiction => "contradiction",
             Self::Denied => "denied",
             Self::Hedged => "hedged",
+            Self::Ironic => "ironic",
             Self::Weak => "weak",
             Self::Unmatched => "unmatched",
             Self::Long => "long",
@@ -96,7 +105,7 @@ impl Review {
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
-            Self::OtherLanguage("another script") => {
+            Self::OtherLanguage(language::SCRIPT | language::UNKNOWN) => {
                 "It is not in English, so a person should mark it.".to_owned()
             }
             Self::OtherLanguage(language) => {
@@ -110,6 +119,7 @@ impl Review {
             Self::Contradiction => "It says an idea in one place and denies it in another.".into(),
             Self::Denied => "It denies an idea that the question is about.".into(),
             Self::Hedged => "It leaves open whether it is so.".into(),
+            Self::Ironic => "It may not be meant as it is said.".into(),
             Self::Weak => "One of its ideas is only hinted at.".into(),
             Self::Unmatched => "It is a long answer in words that the rubric does not know.".into(),
             Self::Long => "It is so long that only its beginning was judged.".into(),
@@ -126,6 +136,8 @@ pub struct Found {
     pub quote: String,
     /// Bytes in the answer, from and to.
     pub span: (usize, usize),
+    /// The stems of the words that were used, numbers left out, sorted.
+    pub stems: Vec<String>,
     /// Whether it stands in the scope of a negation.
     pub negated: bool,
     /// Whether it is a weak pattern.
@@ -145,6 +157,8 @@ pub struct JudgedIdea {
     pub found: Option<Found>,
     /// A hit the wrong way round.
     pub denied: Option<Found>,
+    /// How many patterns hit the right way and the wrong way round.
+    pub hits: (usize, usize),
 }
 
 /// A mistaken idea that was found.
@@ -187,9 +201,11 @@ pub struct Judged {
 #[derive(Debug)]
 pub struct Grader<'a> {
     compiled: &'a Compiled,
+    groups: Cow<'a, [Vec<Node>]>,
     exercise: &'a Exercise,
     keys: answers::Answers,
     starter: Shingles,
+    brief: Shingles,
     steps: Steps,
 }
 
@@ -202,11 +218,17 @@ impl<'a> Grader<'a> {
         for piece in material.starter_code.split("\n\n") {
             starter.add(&token::read(piece));
         }
+        let mut brief = Shingles::default();
+        for piece in material.brief.split("\n\n") {
+            brief.add(&token::read(piece));
+        }
         Self {
             compiled: rubric.compiled(),
+            groups: Cow::Borrowed(&rubric.compiled().groups),
             exercise,
             keys: answers::parse(&material.key, &material.template),
             starter,
+            brief,
             steps: Steps::default(),
         }
     }
@@ -215,6 +237,13 @@ impl<'a> Grader<'a> {
     #[must_use]
     pub fn with_steps(mut self, steps: Steps) -> Self {
         self.steps = steps;
+        if !steps.synonyms {
+            let first = self
+                .groups
+                .iter()
+                .map(|group| group.iter().take(1).cloned().collect());
+            self.groups = Cow::Owned(first.collect());
+        }
         self
     }
 
@@ -234,26 +263,37 @@ impl<'a> Grader<'a> {
         let unknown = Question::default();
         let rubric = self.compiled.questions.get(question).unwrap_or(&unknown);
         let mut tokens = token::read(text);
-        let corrections = self.correct(&mut tokens);
-        let mut judged = Judged {
-            question: question.to_owned(),
-            text: text.to_owned(),
-            mark: Mark::None,
-            gate: None,
-            ideas: Vec::new(),
-            misconceptions: Vec::new(),
-            reviews: Vec::new(),
-            corrections,
-            notes: Vec::new(),
-        };
-        let other_language = language::other_than_english(&tokens);
-        let scopes = if self.steps.negation {
-            negation::scopes(&tokens)
+        let mut judged = Judged::new(question, text);
+        if self.steps.gates {
+            judged.gate = self.copy_gate(question, rubric, text, &mut tokens);
+            if judged.gate.is_some() {
+                judged.ideas = rubric.ideas.iter().map(JudgedIdea::missing).collect();
+                return judged;
+            }
+            let key = self.keys.questions.get(question);
+            let key = key.map(|key| token::read(&key.text)).unwrap_or_default();
+            if is_pasted(rubric, &key, &tokens) {
+                judged.reviews.push(Review::PastedKey);
+            } else if gate::is_shuffled(&tokens, &key) {
+                judged.reviews.push(Review::WordSalad);
+            }
+        }
+        judged.corrections = self.correct(&mut tokens);
+        let other_language = language::other_than_english(&tokens).or_else(|| {
+            gate::is_unknown_language(&tokens, |word| self.is_known(word))
+                .then_some(language::UNKNOWN)
+        });
+        let negations = if self.steps.negation {
+            negation::find(&tokens)
         } else {
-            vec![None; tokens.tokens.len()]
+            Negations::none(&tokens)
         };
         let vocabulary = &self.compiled.vocabulary;
-        let mut matcher = Matcher::new(&tokens, &self.compiled.groups, vocabulary, &scopes);
+        let ids = tokens.tokens.iter();
+        let ids = ids
+            .map(|token| vocabulary.ids(token, self.steps.stems))
+            .collect();
+        let mut matcher = Matcher::new(&tokens, &self.groups, ids, &negations);
         for idea in &rubric.ideas {
             judged
                 .ideas
@@ -263,19 +303,17 @@ impl<'a> Grader<'a> {
             let found = judge_misconception(misconception, &mut matcher, &tokens, text);
             judged.misconceptions.extend(found);
         }
-        let any = judged.ideas.iter().any(|idea| idea.found.is_some());
         if self.steps.gates {
-            judged.gate = self.gate(question, text, &tokens, any, other_language.is_some());
+            judged.gate = self.form_gate(text, &tokens, other_language.is_some());
         }
         if judged.gate.is_some() {
-            for idea in &mut judged.ideas {
-                idea.found = None;
-                idea.denied = None;
-            }
+            judged.ideas = rubric.ideas.iter().map(JudgedIdea::missing).collect();
             judged.misconceptions.clear();
+            judged.reviews.clear();
             return judged;
         }
-        self.mark(rubric, &mut judged, &tokens, other_language);
+        let cues = negations.cues.iter().filter(|cue| **cue).count();
+        self.mark(rubric, &mut judged, &tokens, other_language, cues);
         judged
     }
 
@@ -292,37 +330,47 @@ impl<'a> Grader<'a> {
                 token.stem = stem::stem(meant);
                 meant.clone_into(&mut token.word);
             }
-            if !self.steps.stems {
-                token.stem.clone_from(&token.word);
-            }
         }
         corrections
     }
 
-    fn gate(
+    /// Tells copies, and leaves out what is copied or only asked.
+    fn copy_gate(
         &self,
         question: &str,
+        rubric: &Question,
         text: &str,
-        tokens: &Tokens,
-        any: bool,
-        other_language: bool,
+        tokens: &mut Tokens,
     ) -> Option<Gate> {
-        let mut copied = Shingles::default();
+        let mut given = self.brief.clone();
         if let Some(question) = self.exercise.questions.iter().find(|q| *q.id == question) {
-            copied.add(&token::read(&question.text));
+            given.add(&token::read(&question.text));
         }
-        if copied.hold_most_of(tokens, 4) || !any && gate::is_only_questions(tokens) {
+        for fingerprint in &rubric.given_texts {
+            given.add_fingerprint(fingerprint);
+        }
+        let before = tokens.tokens.len();
+        if given.hold_most_of(&tokens.tokens, 4) {
             return Some(Gate::QuestionCopy);
         }
-        if self.starter.hold_most_of(tokens, 6) {
+        if self.starter.hold_most_of(&tokens.tokens, 6) {
             return Some(Gate::CodeCopy);
         }
+        gate::leave_out_questions(tokens, text, &given);
+        (before > 1 && tokens.tokens.len() < 2).then_some(Gate::QuestionCopy)
+    }
+
+    fn form_gate(&self, text: &str, tokens: &Tokens, other_language: bool) -> Option<Gate> {
         let gate = gate::by_form(text, tokens);
         if gate.is_some() && !(other_language && gate == Some(Gate::KeywordList)) {
             return gate;
         }
-        let known = |word: &str| english::is_word(word) || self.compiled.vocabulary.knows(word);
-        (!other_language && !any && gate::is_gibberish(tokens, known)).then_some(Gate::Gibberish)
+        (!other_language && gate::is_gibberish(tokens, |word| self.is_known(word)))
+            .then_some(Gate::Gibberish)
+    }
+
+    fn is_known(&self, word: &str) -> bool {
+        english::is_word(word) || self.compiled.vocabulary.knows(word)
     }
 
     fn mark(
@@ -331,6 +379,7 @@ impl<'a> Grader<'a> {
         judged: &mut Judged,
         tokens: &Tokens,
         other_language: Option<&'static str>,
+        cues: usize,
     ) {
         let base = score(rubric, |id| is_found(judged, id, true));
         judged.mark = base;
@@ -339,7 +388,7 @@ impl<'a> Grader<'a> {
                 judged.mark = judged.mark.min(misconception.cap);
             }
         }
-        if judged.mark < base {
+        if judged.mark < base && (base == Mark::Full || judged.mark > Mark::None) {
             judged.reviews.push(Review::RightAndWrong);
         }
         if score(rubric, |id| is_found(judged, id, false)) < base {
@@ -347,10 +396,32 @@ impl<'a> Grader<'a> {
         }
         let told = |idea: &&JudgedIdea| idea.role != Role::Signal;
         let ideas = || judged.ideas.iter().filter(told);
-        if ideas().any(|idea| idea.found.is_some() && idea.denied.is_some()) {
+        let (affirmed, denied) = ideas().fold((0, 0), |sum, idea| {
+            (sum.0 + idea.hits.0, sum.1 + idea.hits.1)
+        });
+        if ideas().any(JudgedIdea::is_contradicted) {
             judged.reviews.push(Review::Contradiction);
-        } else if ideas().any(|idea| idea.denied.is_some()) {
+        }
+        if ideas().any(|idea| idea.found.is_none() && idea.denied.is_some()) {
             judged.reviews.push(Review::Denied);
+        }
+        // Denials all over: a key with a `not` put into every sentence.
+        let all_denied = ideas()
+            .filter(|idea| matches!(idea.role, Role::Needed | Role::Required))
+            .all(|idea| idea.denied.is_some());
+        let dense = cues >= 3 && cues * 10 >= tokens.tokens.len() && denied > 0;
+        let altered = judged.reviews.contains(&Review::PastedKey)
+            && cues >= 2
+            && cues >= tokens.sentences() + usize::from(tokens.sentences() > 2);
+        if all_denied && denied > 0 || dense || altered {
+            judged.mark = judged.mark.min(Mark::Half);
+            judged.reviews.push(Review::Contradiction);
+        }
+        if denied > affirmed {
+            judged.mark = Mark::None;
+        }
+        if judged.mark > Mark::None && gate::is_ironic(tokens) {
+            judged.reviews.push(Review::Ironic);
         }
         if !rubric.guess && gate::hedges(tokens) >= 2 && judged.mark > Mark::None {
             judged.mark = judged.mark.min(Mark::Half);
@@ -364,7 +435,7 @@ impl<'a> Grader<'a> {
                 Mark::None
             });
             judged.reviews.push(Review::OtherLanguage(language));
-        } else if gate::is_word_salad(tokens) {
+        } else if gate::is_word_salad(tokens) || judged.reviews.contains(&Review::WordSalad) {
             judged.mark = judged.mark.min(Mark::Half);
             judged.reviews.push(Review::WordSalad);
         } else if judged.mark == Mark::None
@@ -374,25 +445,22 @@ impl<'a> Grader<'a> {
         {
             judged.reviews.push(Review::Unmatched);
         }
-        if self.is_pasted_key(rubric, &judged.question, tokens) {
-            judged.reviews.push(Review::PastedKey);
-        }
         if tokens.cut {
             judged.reviews.push(Review::Long);
         }
         judged.reviews.sort_unstable();
+        judged.reviews.dedup();
     }
+}
 
-    fn is_pasted_key(&self, rubric: &Question, question: &str, tokens: &Tokens) -> bool {
-        let mut known = Shingles::default();
-        if let Some(key) = self.keys.questions.get(question) {
-            known.add(&token::read(&key.text));
-        }
-        for fingerprint in &rubric.known_texts {
-            known.add_fingerprint(fingerprint);
-        }
-        known.hold_most_of(tokens, 8)
+/// Whether most of an answer is word for word the key, or a text that goes around as one.
+fn is_pasted(rubric: &Question, key: &Tokens, tokens: &Tokens) -> bool {
+    let mut known = Shingles::default();
+    known.add(key);
+    for fingerprint in &rubric.known_texts {
+        known.add_fingerprint(fingerprint);
     }
+    known.hold_most_of(&tokens.tokens, 8)
 }
 
 /// How many ideas a good answer holds.
@@ -443,24 +511,28 @@ fn judge_idea(
     tokens: &Tokens,
     text: &str,
 ) -> JudgedIdea {
-    let mut judged = JudgedIdea {
-        id: idea.id.clone(),
-        role: idea.role,
-        hint: idea.hint.clone(),
-        found: None,
-        denied: None,
-    };
+    let mut judged = JudgedIdea::missing(idea);
     for (pattern, weak) in &idea.patterns {
         for hit in matcher.find(pattern) {
-            let place = if counts(idea.polarity, &hit) {
-                &mut judged.found
+            let (place, count) = if counts(idea.polarity, &hit) {
+                (&mut judged.found, &mut judged.hits.0)
             } else {
-                &mut judged.denied
+                (&mut judged.denied, &mut judged.hits.1)
             };
-            if place.is_none() {
+            *count += 1;
+            let better = place.as_ref().is_none_or(|known| known.weak && !*weak);
+            if better {
                 *place = Some(found(pattern, *weak, &hit, tokens, text));
             }
         }
+    }
+    // A bare number beside a denial proves nothing: `no timeout of 150 ms`.
+    let bare = judged
+        .found
+        .as_ref()
+        .is_some_and(|found| found.stems.is_empty());
+    if bare && judged.denied.is_some() {
+        judged.found = None;
     }
     judged
 }
@@ -499,11 +571,16 @@ fn found(pattern: &Pattern, weak: bool, hit: &Hit, tokens: &Tokens, text: &str) 
         _ => (0, 0),
     };
     let quote = tokens.quote(text, first, last);
+    let used = hit.used.iter().filter_map(|at| tokens.tokens.get(*at));
+    let words = used.filter(|token| token.quantity.is_none());
+    let mut stems: Vec<String> = words.map(|token| token.stem.clone()).collect();
+    stems.sort_unstable();
     let start = tokens.tokens.get(first).map_or(0, |token| token.start);
     Found {
         pattern: pattern.source.clone(),
         quote: shortened(quote),
         span: (start, start + quote.len()),
+        stems,
         negated: hit.negated,
         weak,
     }
@@ -522,13 +599,68 @@ fn shortened(text: &str) -> String {
 /// Long prose without a known idea, that is neither a refusal nor about other matters: mostly an
 /// image, sometimes an idea that the rubric does not know.
 fn is_unmatched(tokens: &Tokens) -> bool {
-    tokens.tokens.len() >= 12 && !gate::is_refusal(tokens)
+    let matter = || {
+        tokens
+            .tokens
+            .iter()
+            .filter(|token| !english::is_function_word(&token.word))
+    };
+    let trade = matter()
+        .filter(|token| english::is_of_the_trade(&token.stem))
+        .count();
+    tokens.tokens.len() >= 12 && !gate::is_refusal(tokens) && trade * 8 <= matter().count()
+}
+
+impl JudgedIdea {
+    fn missing(idea: &compile::Idea) -> Self {
+        Self {
+            id: idea.id.clone(),
+            role: idea.role,
+            hint: idea.hint.clone(),
+            found: None,
+            denied: None,
+            hits: (0, 0),
+        }
+    }
+
+    /// Whether the same words say it in one place and deny it in another.
+    #[must_use]
+    pub fn is_contradicted(&self) -> bool {
+        match (&self.found, &self.denied) {
+            (Some(found), Some(denied)) => {
+                !found.stems.is_empty()
+                    && found.pattern == denied.pattern
+                    && found.stems == denied.stems
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Judged {
+    fn new(question: &str, text: &str) -> Self {
+        Self {
+            question: question.to_owned(),
+            text: text.to_owned(),
+            mark: Mark::None,
+            gate: None,
+            ideas: Vec::new(),
+            misconceptions: Vec::new(),
+            reviews: Vec::new(),
+            corrections: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// A remark that calls for a person.
     pub fn note(&mut self, note: &str) {
         self.notes.push(note.to_owned());
+    }
+
+    /// Whether a person should look.
+    #[must_use]
+    pub fn needs_review(&self) -> bool {
+        !self.reviews.is_empty() || !self.notes.is_empty()
     }
 
     fn counted(&self) -> (usize, usize) {

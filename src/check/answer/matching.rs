@@ -6,7 +6,8 @@
 
 use std::rc::Rc;
 
-use super::pattern::{Node, Part, Pattern, Step, Vocabulary};
+use super::negation::Negations;
+use super::pattern::{Node, Part, Pattern, Step};
 use super::token::Tokens;
 
 /// How far apart, in tokens, the parts of a pattern with `&` may be.
@@ -63,31 +64,32 @@ pub struct Matcher<'a> {
     groups: &'a [Vec<Node>],
     ids: Vec<Vec<u32>>,
     filler: Vec<bool>,
-    scopes: &'a [Option<usize>],
+    negations: &'a Negations,
     found: Vec<Vec<Option<Rc<Vec<Span>>>>>,
     /// How many looks at one place were taken, for tests.
     pub work: usize,
 }
 
 impl<'a> Matcher<'a> {
-    /// Prepares an answer. `scopes` is what `negation::scopes` says of it.
+    /// Prepares an answer: `ids` are what its tokens answer to, `scopes` what `negation::find`
+    /// says of them.
     #[must_use]
     pub fn new(
         tokens: &'a Tokens,
         groups: &'a [Vec<Node>],
-        vocabulary: &Vocabulary,
-        scopes: &'a [Option<usize>],
+        ids: Vec<Vec<u32>>,
+        negations: &'a Negations,
     ) -> Self {
         let each = &tokens.tokens;
         Self {
             tokens,
             groups,
-            ids: each.iter().map(|token| vocabulary.ids(token)).collect(),
+            ids,
             filler: each
                 .iter()
                 .map(|token| FILLERS.contains(&token.word.as_str()))
                 .collect(),
-            scopes,
+            negations,
             found: vec![vec![None; each.len()]; groups.len()],
             work: 0,
         }
@@ -128,6 +130,7 @@ impl<'a> Matcher<'a> {
                 let negated = self.is_negated(&span.used);
                 // One of each kind at each place is enough.
                 if !span.used.is_empty()
+                    && self.reaches(&span.used)
                     && hits.last().is_none_or(|last: &Hit| {
                         last.used.first() != span.used.first() || last.negated != negated
                     })
@@ -146,9 +149,18 @@ impl<'a> Matcher<'a> {
     }
 
     fn is_negated(&self, used: &[usize]) -> bool {
+        // Numbers are not denied: `no answer within 150 ms` says 150 ms.
         used.iter()
-            .filter_map(|token| self.scopes[*token])
+            .filter(|token| self.tokens.tokens[**token].quantity.is_none())
+            .filter_map(|token| self.negations.scopes[*token])
             .any(|cue| !used.contains(&cue))
+    }
+
+    /// Whether every negation that a hit uses reaches the word after it.
+    fn reaches(&self, used: &[usize]) -> bool {
+        used.windows(2).all(|pair| {
+            !self.negations.cues[pair[0]] || self.negations.scopes[pair[1]] == Some(pair[0])
+        })
     }
 
     fn joined(&self, hit: &Hit, others: &[Hit], part: &Part) -> Option<Hit> {
@@ -301,7 +313,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::negation;
-    use super::super::pattern::parse;
+    use super::super::pattern::{Vocabulary, parse};
     use super::super::token::read;
     use super::*;
 
@@ -316,8 +328,13 @@ mod tests {
         let groups = vec![new.to_vec()];
         let pattern = parse(pattern, &names, &mut vocabulary).unwrap();
         let tokens = read(text);
-        let scopes = negation::scopes(&tokens);
-        let mut matcher = Matcher::new(&tokens, &groups, &vocabulary, &scopes);
+        let scopes = negation::find(&tokens);
+        let ids = tokens
+            .tokens
+            .iter()
+            .map(|token| vocabulary.ids(token, true))
+            .collect();
+        let mut matcher = Matcher::new(&tokens, &groups, ids, &scopes);
         matcher
             .find(&pattern)
             .iter()
@@ -383,8 +400,13 @@ mod tests {
             let source = "new|pool ~12 pool|new ~12 (new ~12 pool|pool) ~12 never";
             let pattern = parse(source, &names, &mut vocabulary).unwrap();
             let tokens = read(&text);
-            let scopes = negation::scopes(&tokens);
-            let mut matcher = Matcher::new(&tokens, &[], &vocabulary, &scopes);
+            let scopes = negation::find(&tokens);
+            let ids = tokens
+                .tokens
+                .iter()
+                .map(|token| vocabulary.ids(token, true))
+                .collect();
+            let mut matcher = Matcher::new(&tokens, &[], ids, &scopes);
             matcher.find(&pattern);
             matcher.work
         };

@@ -89,6 +89,7 @@ pub struct Vocabulary {
     exact: BTreeMap<String, u32>,
     prefixes: BTreeMap<String, u32>,
     letters: BTreeMap<String, u32>,
+    plain: BTreeMap<String, u32>,
     /// The words as written, for typo tolerance.
     pub surface: BTreeSet<String>,
     next: u32,
@@ -107,17 +108,25 @@ impl Vocabulary {
             self.surface.insert(word.to_owned());
             (&mut self.stems, stem(word))
         };
-        *map.entry(key).or_insert_with(|| {
+        let id = *map.entry(key).or_insert_with(|| {
             self.next += 1;
             self.next
-        })
+        });
+        if self.surface.contains(word) {
+            self.plain.insert(word.to_owned(), id);
+        }
+        id
     }
 
-    /// The ids that a token answers to.
+    /// The ids that a token answers to. Without `stems`, only words as they are written do.
     #[must_use]
-    pub fn ids(&self, token: &Token) -> Vec<u32> {
+    pub fn ids(&self, token: &Token, stems: bool) -> Vec<u32> {
         let mut ids = Vec::new();
-        ids.extend(self.stems.get(&token.stem));
+        ids.extend(if stems {
+            self.stems.get(&token.stem)
+        } else {
+            self.plain.get(&token.word)
+        });
         ids.extend(self.exact.get(&token.word));
         if token.letter {
             ids.extend(self.letters.get(&token.word));

@@ -45,8 +45,6 @@ pub struct Tokens {
     pub tokens: Vec<Token>,
     /// Whether the text has more than [`MAX_TOKENS`].
     pub cut: bool,
-    /// How many sentences end with a question mark.
-    pub questions: usize,
     /// Letters that belong to no Latin alphabet.
     pub foreign_letters: usize,
     /// All letters.
@@ -90,7 +88,7 @@ pub fn read(text: &str) -> Tokens {
                 reader.end_word(at);
                 // A blank line ends a sentence; the mark of a list item does below.
                 if line_is_blank {
-                    reader.end_sentence(false);
+                    reader.end_sentence();
                 }
                 line_is_blank = true;
                 reader.line_start = true;
@@ -227,7 +225,7 @@ impl Reader {
                 let dotted = c == '.' && (next.is_alphanumeric() || self.is_abbreviation());
                 self.end_word(at);
                 if !dotted {
-                    self.end_sentence(c == '?' || c == '？');
+                    self.end_sentence();
                 }
             }
             ',' | ';' | ':' | '(' | ')' | '[' | ']' | '{' | '}' | '—' | '–' | '→' | '⇒' => {
@@ -242,7 +240,7 @@ impl Reader {
                 let dash = self.previous.is_whitespace() && next.is_whitespace() || next == c;
                 self.end_word(at);
                 if self.line_start && next.is_whitespace() {
-                    self.end_sentence(false);
+                    self.end_sentence();
                 } else if arrow || dash || c == '|' {
                     self.clause += 1;
                     self.tokens.arrows += usize::from(arrow);
@@ -260,7 +258,7 @@ impl Reader {
         ) && !(self.word == "no" || self.word == "i" && self.previous == ' ')
     }
 
-    fn end_sentence(&mut self, question: bool) {
+    fn end_sentence(&mut self) {
         self.clause += 1;
         if self
             .tokens
@@ -269,7 +267,6 @@ impl Reader {
             .is_some_and(|last| last.sentence == self.sentence)
         {
             self.sentence += 1;
-            self.tokens.questions += usize::from(question);
         }
     }
 
