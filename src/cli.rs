@@ -86,7 +86,7 @@ pub fn run() -> ExitCode {
         Command::Regrade(args) => check::regrade(args, &content, &console),
         Command::Loadtest(args) => machine::loadtest(args, &console),
         Command::Exercise(command) => exercise::exercise(command, &content, &console),
-        Command::Doctor => machine::doctor(&console),
+        Command::Doctor => machine::doctor(&content, &console),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "feedgrade", &mut script);

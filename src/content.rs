@@ -92,6 +92,7 @@ impl Content {
                 .collect::<Vec<_>>()
                 .join("\n"),
             key: text_of(&solution, "ANSWERS.md"),
+            brief: text_of(&self.files(&format!("exercises/{slug}"))?, "README.md"),
         };
         Ok(Assignment {
             exercise,
