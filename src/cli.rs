@@ -81,9 +81,9 @@ pub fn run() -> ExitCode {
     process::adopt_orphans();
     let content = cli.content.map_or(Content::Embedded, Content::Folder);
     let done = match cli.command {
-        Command::Check(args) => check::check(args, &content, &console),
+        Command::Check(args) => check::check(&args, &content, &console),
         Command::New(args) => exercise::new(&args, &content, &console),
-        Command::Regrade(args) => check::regrade(args, &content, &console),
+        Command::Regrade(args) => check::regrade(&args, &content, &console),
         Command::Loadtest(args) => machine::loadtest(args, &console),
         Command::Exercise(command) => exercise::exercise(command, &content, &console),
         Command::Doctor => machine::doctor(&content, &console),

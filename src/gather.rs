@@ -31,7 +31,7 @@ use crate::server::{self, Server, Started};
 const CAPTURED_REQUESTS: u32 = 3;
 
 /// All migrations of a submission together may take this long.
-const MIGRATIONS: Duration = Duration::from_secs(60);
+const MIGRATIONS: Duration = Duration::from_mins(1);
 
 /// What to grade, and with what.
 #[derive(Debug)]
@@ -246,24 +246,26 @@ impl Run<'_> {
             self.on_event,
         )
         .await?;
-        let environment = &mut evidence.environment;
-        environment.database = database.kind().to_string();
-        environment.database_reason = database.reason().to_owned();
-        environment.postgres = database.version().to_owned();
-        environment.settings = database.settings().await?;
+        evidence.environment = Environment {
+            database: database.kind().to_string(),
+            database_reason: database.reason().to_owned(),
+            postgres: database.version().to_owned(),
+            settings: database.settings().await?,
+            ..evidence.environment.clone()
+        };
         self.end(phase, started, database.reason());
 
         let phase = "seed the database";
         let started = self.begin(phase, None);
-        let starter = format!("exercises/{}/starter", *exercise.slug);
+        let folder = format!("exercises/{}/starter", *exercise.slug);
         let schema = self
             .order
             .content
-            .source(&format!("{starter}/{}", exercise.database.schema))?;
+            .source(&format!("{folder}/{}", exercise.database.schema))?;
         let seed = self
             .order
             .content
-            .source(&format!("{starter}/{}", exercise.database.seed))?;
+            .source(&format!("{folder}/{}", exercise.database.seed))?;
         database
             .make_template(&schema.text, &seed.text)
             .await

@@ -70,7 +70,7 @@ struct ShowArgs {
     exit_zero: bool,
 }
 
-pub(super) fn check(args: CheckArgs, content: &Content, console: &Console) -> Done {
+pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> Done {
     let submission = submission_folder(&args.submission).usage()?;
     let slug = match &args.exercise {
         Some(slug) => Some(slug.clone()),
@@ -111,7 +111,7 @@ pub(super) fn check(args: CheckArgs, content: &Content, console: &Console) -> Do
     Ok(args.show.exit_code(&report))
 }
 
-pub(super) fn regrade(args: RegradeArgs, content: &Content, console: &Console) -> Done {
+pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) -> Done {
     args.show.probe().usage()?;
     let template = template(content).usage()?;
     let mut worst = ExitCode::Passed;
@@ -269,6 +269,12 @@ fn exercise_of(submission: &Path) -> Result<Option<String>> {
     Ok(Some(file.exercise))
 }
 
+/// What every version of `evidence.json` has.
+#[derive(serde::Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// Reads saved evidence: the folder that it lies in, and what it says.
 fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence)> {
     let file = if path.is_dir() {
@@ -282,10 +288,6 @@ fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence)> {
             file.display()
         )
     })?;
-    #[derive(serde::Deserialize)]
-    struct Version {
-        version: u32,
-    }
     let Version { version } = serde_json::from_str(&text)
         .with_context(|| format!("{} is no evidence", file.display()))?;
     ensure!(

@@ -43,25 +43,20 @@ pub(super) fn doctor(content: &Content, console: &Console) -> Done {
     run_until_interrupted(async {
         let scratch = Scratch::new().ungraded()?;
         let _ = match cargo::rustc_version(&scratch).await {
-            Ok(version) => writeln!(text, "ok    {version}"),
-            Err(error) => writeln!(text, "lacks a Rust toolchain\n      {error:#}"),
+            Ok(version) => writeln!(text, "✓ {version}"),
+            Err(error) => writeln!(text, "✗ no Rust toolchain\n    {error:#}"),
         };
         for image in &images {
             for line in doctor_of_databases(image, &scratch).await {
-                let _ = writeln!(
-                    text,
-                    "{} {}",
-                    if line.ok { "ok   " } else { "lacks" },
-                    line.what
-                );
+                let _ = writeln!(text, "{} {}", if line.ok { "✓" } else { "✗" }, line.what);
                 if let Some(way_out) = line.way_out {
-                    let _ = writeln!(text, "      {way_out}");
+                    let _ = writeln!(text, "    {way_out}");
                 }
             }
         }
         Ok(())
     })?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let _ = writeln!(text, "ok    {cores} processor(s)");
+    let _ = writeln!(text, "✓ {cores} processor(s)");
     answer(console, &text)
 }

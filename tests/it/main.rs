@@ -8,4 +8,5 @@ mod database;
 mod formats;
 mod load;
 mod main_job;
+mod skip;
 mod structure;
