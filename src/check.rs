@@ -35,6 +35,8 @@ pub struct Context<'a> {
 /// Texts of an exercise that answers are compared with.
 #[derive(Debug, Clone, Default)]
 pub struct Material {
+    /// The exercise's README.md.
+    pub brief: String,
     /// The starter's ANSWERS.md.
     pub template: String,
     /// The starter's source files, joined.
@@ -177,7 +179,7 @@ impl Check {
             Self::Speed(check) => check.judge(evidence),
             Self::Data(check) => check.judge(context, evidence),
             Self::Answer(check) => check.judge(context, evidence),
-            Self::Results(check) => check.judge(evidence),
+            Self::Results(check) => check.judge(context, evidence),
         }
     }
 

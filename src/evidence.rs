@@ -186,8 +186,9 @@ pub struct StepSeen {
     pub sent: Option<Value>,
     /// What came back.
     pub answer: Answer,
-    /// What the database said right afterwards: one JSON object a row.
-    pub rows: Option<Fact<Vec<Value>>>,
+    /// What the database said right afterwards: one JSON object a row, or its message when the
+    /// tables are no longer what they were. Null when it was not asked.
+    pub rows: Option<Fact<Result<Vec<Value>, String>>>,
 }
 
 /// What came back for a request.
@@ -269,21 +270,23 @@ pub struct StageSeen {
 }
 
 /// What one stretch of load measured. Warm-up is left out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
-    /// Concurrent users.
+    /// Concurrent users, each with one connection.
     pub users: u32,
     /// Seconds measured, three decimals.
     pub seconds: f64,
-    /// Requests that ended within the measured time.
+    /// Requests that ended within the measured time. In an open loop those that were due within
+    /// it, whenever they ended.
     pub requests: u64,
     /// Those that did not succeed.
     pub failed: u64,
     /// 0 to 1; 0 when there were no requests.
     pub success_rate: f64,
-    /// Ended requests a second, failed ones too.
+    /// Requests a second that ended within the measured time, failed ones too.
     pub requests_per_second: f64,
-    /// From sending a request to the last byte of its answer, or to its failure.
+    /// From sending a request (connecting first, when that was needed) to the last byte of its
+    /// answer, or to its failure. In an open loop from the instant at which it was due.
     pub latency_ms: Latency,
     /// The shape of those latencies.
     pub histogram: Vec<Bucket>,
@@ -291,8 +294,66 @@ pub struct Load {
     pub errors: BTreeMap<String, u64>,
     /// Connections that the generator had to open again.
     pub reconnects: u64,
+    /// Requests without an answer when the time was over. They are in no other figure.
+    #[serde(default)]
+    pub unfinished: u64,
     /// One value a second.
     pub per_second: Vec<Second>,
+    /// Each kind of request by itself, in the order in which they were given.
+    #[serde(default)]
+    pub targets: Vec<TargetLoad>,
+    /// What only an open loop measures.
+    #[serde(default)]
+    pub open_loop: Option<OpenLoop>,
+    /// What the generator itself took and how well it kept up.
+    #[serde(default)]
+    pub generator: Generator,
+}
+
+/// One kind of request in a load.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TargetLoad {
+    /// Method and path, e.g. `GET /feed`.
+    pub request: String,
+    /// As in [`Load`].
+    pub requests: u64,
+    /// Those that did not succeed.
+    pub failed: u64,
+    /// 0 to 1; 0 when there were no requests.
+    pub success_rate: f64,
+    /// As in [`Load`].
+    pub latency_ms: Latency,
+}
+
+/// What only an open loop measures: its requests are due at fixed instants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenLoop {
+    /// Requests due each second.
+    pub rate: f64,
+    /// From due to sent. Above a millisecond, either all connections were busy or the generator
+    /// came late; [`Generator::worst_lag_ms`] tells which.
+    pub lag_ms: Latency,
+    /// From sent to done: what a server is like that nobody had to wait for.
+    pub service_ms: Latency,
+}
+
+/// What the load generator itself took while it measured, and how well it kept up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Generator {
+    /// Threads that it ran on.
+    pub threads: u32,
+    /// CPU time of all its threads, user and system, in seconds.
+    pub cpu_seconds: f64,
+    /// Seconds in which they could have run but had no processor; null where the kernel does not
+    /// tell. Large when something else runs on the machine.
+    pub cpu_wait_seconds: Option<f64>,
+    /// The share of the time, 0 to 1, in which its busiest thread worked or waited for a processor.
+    pub busy: f64,
+    /// The longest that something which was ready had to wait for the generator, in ms: an answer
+    /// for those read before it, or in an open loop a request that was due and had a connection.
+    pub worst_lag_ms: f64,
+    /// Its busiest thread was never idle, so the server may be faster than measured.
+    pub at_ceiling: bool,
 }
 
 /// One second of a load.

@@ -54,6 +54,7 @@ pub mod grade;
 pub mod check;
 pub mod rubric;
 pub mod judge;
+pub mod agreement;
 pub mod report;
 pub mod exit_code;
 pub mod event;
@@ -61,7 +62,25 @@ pub mod event;
 // Hands: effects. They know no rubric and no console.
 pub mod scratch;
 pub mod process;
+pub mod sandbox;
+pub mod cache;
+pub mod cargo;
 pub mod sql_script;
 pub mod server_log;
 pub mod database;
 pub mod migration;
+pub mod server;
+pub mod probing;
+pub mod load;
+pub mod out_dir;
+
+// Conductors: order the hands, know the whole story.
+pub mod content;
+pub mod loadtest;
+pub mod gather;
+pub mod authoring;
+
+// Faces: what people and machines see.
+pub mod format;
+pub mod console;
+pub mod cli;

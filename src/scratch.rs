@@ -15,8 +15,9 @@ use anyhow::{Context as _, Result, ensure};
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
-    // Held, never read: its lock says that this run is alive.
-    _lock: File,
+    /// Held, never read: its lock says that this run is alive.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a guard"))]
+    lock: File,
 }
 
 const LOCK: &str = "lock";
@@ -36,7 +37,7 @@ impl Scratch {
             .keep();
         let lock = File::create(path.join(LOCK)).context("lock the scratch folder")?;
         lock.try_lock().context("lock the scratch folder")?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, lock })
     }
 
     /// Its path, absolute.
@@ -217,8 +218,7 @@ mod tests {
         scratch.remember(std::process::id()).unwrap();
         let path = scratch.path().to_owned();
         // A killed run: the lock is gone, the folder is not.
-        let Scratch { path: _, _lock } = &scratch;
-        _lock.unlock().unwrap();
+        scratch.lock.unlock().unwrap();
         let ended = std::sync::Mutex::new(Vec::new());
         sweep(|pid| ended.lock().unwrap().push(pid)).unwrap();
         assert!(!path.exists());

@@ -1,4 +1,12 @@
-//! Integration tests.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Integration tests: one binary. Each module is named after what it tests.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails this way says where")]
+
+mod bad_input;
+mod builds;
 mod database;
+mod formats;
+mod load;
+mod main_job;
+mod skip;
+mod structure;

@@ -1,0 +1,336 @@
+//! Cargo: turns a copied folder into one binary, and tells the learner's errors from the machine's.
+//!
+//! Dependencies are compiled once for each set of them and copied into every build's own target
+//! folder. Target folders are never shared: with equal package names, cargo would take another
+//! submission's binary for this one's.
+
+mod dependencies;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::evidence::{Build, BuildOutcome};
+use crate::process::{Command, Exit, Finished};
+use crate::scratch::Scratch;
+
+use dependencies::Dependencies;
+
+/// Fetching dependencies may take this long.
+const FETCH: Duration = Duration::from_mins(5);
+/// Errors of the compiler that are kept, and the characters of all of them together.
+const MOST_ERRORS: usize = 8;
+const MOST_ERROR_CHARS: usize = 12_000;
+
+/// What came of a build.
+#[derive(Debug)]
+pub struct Built {
+    /// For the evidence.
+    pub build: Build,
+    /// The binary, when there is exactly one.
+    pub binary: Option<PathBuf>,
+}
+
+/// The compiler's version, e.g. `rustc 1.95.0 (59807616e 2026-04-14)`.
+///
+/// # Errors
+/// When there is no Rust toolchain.
+pub async fn rustc_version(scratch: &Scratch) -> Result<String> {
+    let command = toolchain(Command::new("rustc", scratch.path())).arg("--version");
+    let finished = command
+        .run(scratch, Duration::from_secs(30))
+        .await
+        .context("find a Rust toolchain: install one from https://rustup.rs")?;
+    ensure!(
+        finished.exit.is_success(),
+        "rustc --version: {}",
+        finished.stderr.trim()
+    );
+    Ok(finished.stdout.trim().to_owned())
+}
+
+/// Builds the package in `package` with `cargo build --release`, in a target folder of its own at
+/// `target`, which must not exist yet. `seconds` is the deadline of the package's own compilation.
+///
+/// # Errors
+/// When the machine fails: no toolchain, no network and no dependencies, a full disk.
+pub async fn build(
+    package: &Path,
+    target: &Path,
+    seconds: u64,
+    scratch: &Scratch,
+    on_progress: impl Fn(&str),
+) -> Result<Built> {
+    let refused = |reason: String| Built {
+        build: Build {
+            outcome: BuildOutcome::Refused { reason },
+            seconds: 0.0,
+            dependencies_reused: false,
+            notes: Vec::new(),
+        },
+        binary: None,
+    };
+    let failed = |errors: String| Built {
+        build: Build {
+            outcome: BuildOutcome::Failed { errors },
+            seconds: 0.0,
+            dependencies_reused: false,
+            notes: Vec::new(),
+        },
+        binary: None,
+    };
+    let Ok(manifest) = fs::read_to_string(package.join("Cargo.toml")) else {
+        return Ok(refused(
+            "There is no Cargo.toml in the folder, or it is not text.".into(),
+        ));
+    };
+    let manifest: toml::Table = match manifest.parse() {
+        Ok(manifest) => manifest,
+        Err(error) => return Ok(failed(format!("Cargo.toml: {error}"))),
+    };
+    // Offline and without dependencies, only the manifest itself can be wrong.
+    let checked = cargo(
+        package,
+        &["metadata", "--no-deps", "--offline", "--format-version=1"],
+    )
+    .run(scratch, Duration::from_mins(1))
+    .await?;
+    if !checked.exit.is_success() {
+        return Ok(failed(relative(&checked.stderr, package)));
+    }
+    on_progress("fetching dependencies");
+    if let Err(errors) = fetch(package, scratch).await? {
+        return Ok(failed(relative(&errors, package)));
+    }
+    let dependencies = Dependencies::of(&manifest, package);
+    let dependencies_reused = match &dependencies {
+        Some(dependencies) => dependencies.place(target, scratch, &on_progress).await?,
+        None => false,
+    };
+    on_progress("compiling");
+    let finished = cargo(
+        package,
+        &["build", "--release", "--offline", "--message-format=json"],
+    )
+    .arg("--target-dir")
+    .arg(target)
+    .run(scratch, Duration::from_secs(seconds))
+    .await?;
+    let (outcome, binary) = outcome(&finished, package, target, seconds)?;
+    let build = Build {
+        outcome,
+        seconds: (finished.seconds * 1000.0).round() / 1000.0,
+        dependencies_reused,
+        notes: Vec::new(),
+    };
+    Ok(Built { build, binary })
+}
+
+/// Downloads what the package's lock file names. The inner error is the learner's.
+async fn fetch(package: &Path, scratch: &Scratch) -> Result<Result<(), String>> {
+    // Mostly everything is there already; asking the registry would cost seconds and a network.
+    let offline = cargo(package, &["fetch", "--offline"])
+        .run(scratch, FETCH)
+        .await?;
+    if offline.exit.is_success() {
+        return Ok(Ok(()));
+    }
+    let online = cargo(package, &["fetch"]).run(scratch, FETCH).await?;
+    if online.exit.is_success() {
+        return Ok(Ok(()));
+    }
+    let learners = [
+        "no matching package",
+        "failed to select a version",
+        "no matching version",
+        "failed to parse lock file",
+        "failed to parse manifest",
+        "cyclic package dependency",
+        "does not have feature",
+        "does not have the feature",
+        "failed to read `",
+    ];
+    if learners.iter().any(|sign| online.stderr.contains(sign)) {
+        return Ok(Err(online.stderr));
+    }
+    bail!(
+        "fetch the submission's dependencies ({}): {}\nConnect this machine to the registry, or run \
+         `cargo fetch` in the submission's folder first.",
+        online.exit,
+        last_lines(&online.stderr, 4)
+    );
+}
+
+fn outcome(
+    finished: &Finished,
+    package: &Path,
+    target: &Path,
+    seconds: u64,
+) -> Result<(BuildOutcome, Option<PathBuf>)> {
+    if finished.exit == Exit::TimedOut {
+        return Ok((BuildOutcome::TimedOut { seconds }, None));
+    }
+    let messages: Vec<Value> = finished
+        .stdout
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    if !finished.exit.is_success() {
+        for machine in [
+            "No space left on device",
+            "Cannot allocate memory",
+            "signal: 9, SIGKILL",
+        ] {
+            if finished.stderr.contains(machine) || finished.stdout.contains(machine) {
+                bail!("build the submission: {machine}");
+            }
+        }
+        return Ok((
+            BuildOutcome::Failed {
+                errors: errors(&messages, finished, package),
+            },
+            None,
+        ));
+    }
+    let mut binaries: Vec<&str> = messages
+        .iter()
+        .filter(|message| message["target"]["kind"][0] == "bin")
+        .filter_map(|message| message["executable"].as_str())
+        // A macro may print lines that look like cargo's own.
+        .filter(|path| Path::new(path).starts_with(target) && !path.contains(".."))
+        .collect();
+    binaries.sort_unstable();
+    binaries.dedup();
+    Ok(match binaries.as_slice() {
+        [binary] => (BuildOutcome::Built, Some(PathBuf::from(binary))),
+        [] => {
+            let reason = "The package makes no binary. The server needs a src/main.rs.".to_owned();
+            (BuildOutcome::Refused { reason }, None)
+        }
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .filter_map(|path| {
+                    Some(Path::new(path).file_name()?.to_string_lossy().into_owned())
+                })
+                .collect();
+            let reason = format!(
+                "The package makes {} binaries ({}), and the grader cannot know which one is the \
+                 server. Keep one.",
+                several.len(),
+                names.join(", ")
+            );
+            (BuildOutcome::Refused { reason }, None)
+        }
+    })
+}
+
+/// The compiler's errors as it would print them; cargo's own words when it never ran.
+fn errors(messages: &[Value], finished: &Finished, package: &Path) -> String {
+    let mut rendered: Vec<&str> = messages
+        .iter()
+        .map(|message| &message["message"])
+        .filter(|message| message["level"] == "error")
+        .filter_map(|message| message["rendered"].as_str())
+        .filter(|text| !text.starts_with("error: aborting due to"))
+        .collect();
+    rendered.dedup();
+    if rendered.is_empty() {
+        let said: Vec<&str> = finished
+            .stderr
+            .lines()
+            .filter(|line| {
+                let line = line.trim_start();
+                ![
+                    "Compiling ",
+                    "Fresh ",
+                    "Downloaded ",
+                    "Downloading ",
+                    "Locking ",
+                    "warning: ",
+                ]
+                .iter()
+                .any(|start| line.starts_with(start))
+            })
+            .collect();
+        return shorten(&relative(&last_lines(&said.join("\n"), 40), package));
+    }
+    let more = rendered.len().saturating_sub(MOST_ERRORS);
+    let mut text = rendered[..rendered.len() - more].join("\n");
+    if more > 0 {
+        let _ = write!(text, "\n… and {more} more errors");
+    }
+    shorten(&relative(&text, package))
+}
+
+/// Paths of this machine say nothing to a learner.
+fn relative(text: &str, package: &Path) -> String {
+    let package = package.display().to_string();
+    text.replace(&format!("{package}/"), "")
+        .replace(&package, ".")
+        .trim()
+        .to_owned()
+}
+
+fn shorten(text: &str) -> String {
+    // Escape sequences in a file name or a macro's message must not reach a terminal.
+    let clean: String = text
+        .chars()
+        .filter(|c| *c == '\n' || *c == '\t' || !c.is_control())
+        .collect();
+    match clean.char_indices().nth(MOST_ERROR_CHARS) {
+        None => clean,
+        Some((end, _)) => format!("{}\n… cut here", &clean[..end]),
+    }
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.trim().lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+fn cargo(cwd: &Path, args: &[&str]) -> Command {
+    toolchain(Command::new("cargo", cwd))
+        .env("CARGO_TERM_COLOR", "never")
+        .args(args)
+}
+
+/// What rustup, cargo and a network behind a proxy need, and nothing else.
+fn toolchain(command: Command) -> Command {
+    [
+        "HOME",
+        "CARGO_HOME",
+        "RUSTUP_HOME",
+        "RUSTUP_TOOLCHAIN",
+        "TMPDIR",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "CARGO_HTTP_CAINFO",
+    ]
+    .into_iter()
+    .fold(command, Command::inherit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_tell_nothing_of_this_machine_and_carry_no_escapes() {
+        let text = relative(
+            "error: \u{1b}[31m/scratch/run-1/copy/src/main.rs:1",
+            Path::new("/scratch/run-1/copy"),
+        );
+        assert_eq!(shorten(&text), "error: [31msrc/main.rs:1");
+    }
+}
