@@ -32,6 +32,8 @@ pub struct Line {
     pub message: String,
     /// More of it, e.g. bound parameters.
     pub detail: Option<String>,
+    /// The function that wrote it, if one did.
+    pub context: Option<String>,
 }
 
 impl Line {
@@ -171,6 +173,10 @@ impl Sent {
     /// `execute NAME: …`. What is fetched later from the same portal is not told again.
     #[must_use]
     pub fn of(line: &Line) -> Option<Self> {
+        // A function can write any message; Postgres itself writes statements without a context.
+        if line.context.is_some() {
+            return None;
+        }
         if let Some(sql) = line.message.strip_prefix("statement: ") {
             return Some(Self {
                 sql: sql.into(),
@@ -384,6 +390,11 @@ mod tests {
         assert!(told("parameters: $1 = 'a").parameters.len() == 1);
         let statement = line(0, "", None, "statement: BEGIN");
         assert_eq!(Sent::of(&statement).unwrap().sql, "BEGIN");
+        let forged = Line {
+            context: Some("PL/pgSQL function inline_code_block line 1 at RAISE".into()),
+            ..statement
+        };
+        assert_eq!(Sent::of(&forged), None);
         let again = line(0, "", None, "execute fetch from sqlx_p: SELECT 1");
         assert_eq!(Sent::of(&again), None);
         assert_eq!(line(0, "", None, "").time().unwrap(), {

@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::session::{self, Session, identifier, literal};
 use super::settings::{SETTINGS, Scope};
-use super::{ClonedDatabase, Inner, LogPosition, ours};
+use super::{ClonedDatabase, Inner, Kind, LogPosition, ours};
 use crate::evidence::{PlanSeen, StatementSeen};
 use crate::query_plan::QueryPlan;
 use crate::server_log::Sent;
@@ -56,6 +56,9 @@ impl ClonedDatabase {
             in_file: log_statement_in_file(&inner.admin).await?,
         };
         if before.holds != "all" {
+            if inner.kind == Kind::Url {
+                remember_log_statement(inner, before.in_file.as_deref()).await?;
+            }
             inner.run("ALTER SYSTEM SET log_statement = 'all'").await?;
             inner.run("SELECT pg_reload_conf()").await?;
             inner.await_log_statement("all").await?;
@@ -79,6 +82,12 @@ impl Capture<'_> {
         if self.before.holds != "all" {
             restore_log_statement(&inner.admin, self.before.in_file.as_deref()).await?;
             inner.await_log_statement(&self.before.holds).await?;
+            if inner.kind == Kind::Url {
+                let template = identifier(&inner.template());
+                inner
+                    .run(&format!("COMMENT ON DATABASE {template} IS NULL"))
+                    .await?;
+            }
         }
         let (role, database) = (self.clone.role(), self.clone.database());
         let mut order = Vec::new();
@@ -152,8 +161,36 @@ impl Inner {
     }
 }
 
+/// Starts the note that [`forgotten_log_statement`] reads.
+const NOTE: &str = "feedgrade: log_statement was ";
+
+/// Notes on the template, which is out of the submission's reach, what a killed run's successor has
+/// to set right on a server that was given.
+async fn remember_log_statement(inner: &Inner, before: Option<&str>) -> Result<()> {
+    let template = identifier(&inner.template());
+    let note = literal(&format!("{NOTE}{}", before.unwrap_or_default()));
+    inner
+        .run(&format!("COMMENT ON DATABASE {template} IS {note}"))
+        .await
+}
+
+/// What a run has to set right that was ended in the middle of a capture: the value that
+/// `ALTER SYSTEM` had set before, if any. `None` when there is nothing to set right.
+pub(super) async fn forgotten_log_statement(
+    admin: &Session,
+    template: &str,
+) -> Result<Option<Option<String>>> {
+    let sql = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1";
+    let rows: Vec<(Option<String>,)> = ours(admin.fetch(sql, &[template]).await?)?;
+    let note = rows.into_iter().next().and_then(|(note,)| note);
+    Ok(note.and_then(|note| {
+        let value = note.strip_prefix(NOTE)?.to_owned();
+        Some(Some(value).filter(|value| !value.is_empty()))
+    }))
+}
+
 /// What `ALTER SYSTEM` has set `log_statement` to.
-pub(super) async fn log_statement_in_file(admin: &Session) -> Result<Option<String>> {
+async fn log_statement_in_file(admin: &Session) -> Result<Option<String>> {
     let sql = "SELECT setting FROM pg_file_settings WHERE name = 'log_statement' \
                AND sourcefile LIKE '%postgresql.auto.conf'";
     let rows: Vec<(Option<String>,)> = ours(admin.fetch(sql, &[]).await?)?;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
-use super::capture::{log_statement_in_file, restore_log_statement};
+use super::capture::{forgotten_log_statement, restore_log_statement};
 use super::session::{Session, connect, identifier};
 use super::settings::{SETTINGS, Scope};
 use super::{Login, OLDEST, finish_elsewhere, ours};
@@ -25,28 +25,16 @@ const REMOVE: Duration = Duration::from_mins(1);
 pub(super) struct Tenancy {
     login: Login,
     session: String,
-    /// What `log_statement` was set to in `postgresql.auto.conf` before.
-    log_statement: Option<String>,
     /// Holds a lock for as long as the run lives, wherever on the network that is.
     _alive: PgConnection,
 }
 
 impl Drop for Tenancy {
     fn drop(&mut self) {
-        let Self {
-            login,
-            session,
-            log_statement,
-            ..
-        } = self;
-        let (login, session, log_statement) =
-            (login.clone(), session.clone(), log_statement.clone());
+        let (login, session) = (self.login.clone(), self.session.clone());
         finish_elsewhere(REMOVE, async move {
             let admin = Session::open(login.options(), Vec::new()).await?;
             remove(&admin, &session).await?;
-            if log_statement_in_file(&admin).await? != log_statement {
-                restore_log_statement(&admin, log_statement.as_deref()).await?;
-            }
             admin.close().await;
             Ok(())
         });
@@ -93,7 +81,6 @@ pub(super) async fn start(url: &str, scratch: &Scratch) -> Result<(Tenancy, Logi
     let tenancy = Tenancy {
         login: login.clone(),
         session: scratch.session(),
-        log_statement: log_statement_in_file(&admin).await?,
         _alive: alive,
     };
     admin.close().await;
@@ -203,6 +190,9 @@ async fn sweep(admin: &Session) -> Result<()> {
 /// Removes all databases and roles of a run.
 async fn remove(admin: &Session, session: &str) -> Result<()> {
     let prefix = format!("feedgrade_{session}_");
+    if let Some(before) = forgotten_log_statement(admin, &format!("{prefix}template")).await? {
+        restore_log_statement(admin, before.as_deref()).await?;
+    }
     for (sql, drop, options) in [
         (
             "SELECT datname FROM pg_database WHERE starts_with(datname, $1)",

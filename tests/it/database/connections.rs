@@ -2,11 +2,38 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use feedgrade::database::{ConnectionCount, Database, Kind};
 
-use super::{DIGEST, address, connect, texts};
+use super::{DIGEST, address, connect, execute, texts};
+
+/// Writes 50 MB into the log between two attempts.
+pub(super) async fn a_long_log_is_read_to_its_end(database: &Database) {
+    let clone = database.clone("long-log").await.unwrap();
+    let since = database.log_position().await.unwrap();
+    let from = SystemTime::now();
+    drop(connect(&clone.env()[0].1).await.unwrap());
+    let mut admin = connect(&database.superuser_url()).await.unwrap();
+    let write =
+        "DO $$ BEGIN FOR n IN 1..50000 LOOP RAISE LOG '%', repeat('x', 800); END LOOP; END $$";
+    execute(&mut admin, write).await.unwrap();
+    drop(connect(&clone.env()[0].1).await.unwrap());
+    pause().await;
+    let started = Instant::now();
+    let to = SystemTime::now();
+    let seen = database
+        .connections(&clone, &since, from, to)
+        .await
+        .unwrap();
+    eprintln!(
+        "{}: 50 MB of log read in {:.2?}",
+        database.kind(),
+        started.elapsed()
+    );
+    assert_eq!(seen.attempts, 2);
+    clone.close().await.unwrap();
+}
 
 pub(super) async fn every_attempt_to_connect_is_counted(database: &Database) {
     let clone = database.clone("count").await.unwrap();

@@ -112,6 +112,20 @@ pub(super) async fn functions_of_a_submission_do_not_move_the_grader(database: &
         "the session was cleaned"
     );
 
+    // A function that writes into the log what was never sent.
+    let capture = clone.capture().await.unwrap();
+    execute(
+        &mut connection,
+        "DO $$ BEGIN RAISE LOG 'execute s: SELECT * FROM posts ORDER BY id LIMIT 1'; END $$",
+    )
+    .await
+    .unwrap();
+    let seen = capture.finish("posts").await.unwrap();
+    assert!(
+        seen.iter().all(|seen| seen.sql.starts_with("DO ")),
+        "{seen:?}"
+    );
+
     // A function that answers in Postgres' place.
     execute(
         &mut connection,
