@@ -206,7 +206,10 @@ fn port_of(url: &str) -> u16 {
 
 /// Command lines of processes that name a scratch folder.
 fn processes_below(scratch: &Scratch) -> Vec<String> {
-    let path = scratch.path().to_str().unwrap();
+    processes_naming(scratch.path().to_str().unwrap())
+}
+
+fn processes_naming(path: &str) -> Vec<String> {
     fs::read_dir("/proc")
         .into_iter()
         .flatten()

@@ -214,3 +214,46 @@ fn without_docker_and_postgres_the_error_says_the_way_out() {
         "{told}"
     );
 }
+
+/// Started by the test below, and killed by it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "started by another test"]
+async fn inner_wait() {
+    let scratch = Scratch::new().unwrap();
+    let _database = Database::start(&Choice::Local, IMAGE, &scratch, &|_| {})
+        .await
+        .unwrap();
+    println!("INNER {}", scratch.path().display());
+    tokio::time::sleep(Duration::from_mins(2)).await;
+}
+
+#[test]
+fn what_a_killed_run_left_is_swept_by_the_next() {
+    use std::io::{BufRead as _, BufReader};
+    let mut inner = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["database::starting::inner_wait", "--exact", "--ignored"])
+        .arg("--nocapture")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let folder = BufReader::new(inner.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| Some(line.split_once("INNER ")?.1.to_owned()));
+    inner.kill().unwrap();
+    inner.wait().unwrap();
+    let Some(folder) = folder else {
+        return skip("local", &"no database was started");
+    };
+    let session = folder.rsplit('/').next().unwrap();
+    assert!(std::path::Path::new(&folder).exists());
+    let swept = feedgrade::scratch::sweep(feedgrade::process::kill_tree).unwrap();
+    assert!(swept.iter().any(|swept| swept == session), "{swept:?}");
+    assert!(!std::path::Path::new(&folder).exists());
+    let ended = Instant::now();
+    while !super::processes_naming(&folder).is_empty() {
+        assert!(ended.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
