@@ -45,7 +45,7 @@ impl Drop for Server {
         {
             let _ = rustix::process::kill_process(pid, Signal::QUIT);
         }
-        wait(&mut self.process);
+        wait(&mut self.process, Duration::from_secs(5));
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -122,20 +122,20 @@ async fn initdb(way: &Way, programs: &Programs, scratch: &Scratch, folder: &Path
     Ok(())
 }
 
-/// A running `initdb`. Dropping it waits for its end, which is less than a second away: killed, it
-/// would leave shared memory behind.
+/// A running `initdb`. Dropping it waits for its end, which is less than a second away on a machine at
+/// rest: killed, it would leave shared memory behind.
 struct Initdb(Process);
 
 impl Drop for Initdb {
     fn drop(&mut self) {
-        wait(&mut self.0);
+        wait(&mut self.0, Duration::from_secs(15));
     }
 }
 
-/// Gives a process three seconds to end.
-fn wait(process: &mut Process) {
+/// Gives a process time to end by itself.
+fn wait(process: &mut Process, limit: Duration) {
     let asked = Instant::now();
-    while process.exit().is_none() && asked.elapsed() < Duration::from_secs(3) {
+    while process.exit().is_none() && asked.elapsed() < limit {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
