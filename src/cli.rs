@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console::{Color, Console};
 use crate::content::{Assignment, Content};
@@ -132,7 +133,7 @@ impl<T> Blame<T> for Result<T> {
     }
 }
 
-/// Runs `work` until it ends, or until Ctrl-C or SIGTERM: then it is dropped, and its guards leave
+/// Runs `work` until it ends, or until Ctrl-C, SIGTERM or SIGHUP: then it is dropped, and its guards leave
 /// nothing behind.
 fn run_until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -142,14 +143,14 @@ fn run_until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> R
         .context("start the runtime")
         .ungraded()?;
     runtime.block_on(async {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-                .context("listen for signals")
-                .ungraded()?;
+        let listen = |kind| signal(kind).context("listen for signals").ungraded();
+        let mut terminate = listen(SignalKind::terminate())?;
+        let mut hang_up = listen(SignalKind::hangup())?;
         tokio::select! {
             done = work => done,
             _ = tokio::signal::ctrl_c() => Err(interrupted()),
             _ = terminate.recv() => Err(interrupted()),
+            _ = hang_up.recv() => Err(interrupted()),
         }
     })
 }
