@@ -761,6 +761,7 @@ impl Judged {
                 .gate
                 .map(|gate| format!("{}: {}", gate.name(), gate.advice())),
             review_reasons,
+            person: None,
         }
     }
 }
