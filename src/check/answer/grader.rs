@@ -346,6 +346,9 @@ impl<'a> Grader<'a> {
         if let Some(question) = self.exercise.questions.iter().find(|q| *q.id == question) {
             given.add(&token::read(&question.text));
         }
+        for hint in rubric.hints() {
+            given.add(&token::read(hint));
+        }
         for fingerprint in &rubric.given_texts {
             given.add_fingerprint(fingerprint);
         }

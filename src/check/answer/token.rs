@@ -117,25 +117,45 @@ pub fn read(text: &str) -> Tokens {
     }
     reader.end_word(text.len());
     let mut tokens = reader.tokens;
-    demote_articles(&mut tokens.tokens);
+    name_letters(&mut tokens.tokens);
     quantity::join(&mut tokens.tokens);
     tokens
 }
 
-/// An `A` that starts a sentence is an article, unless a verb or a pause follows.
-fn demote_articles(tokens: &mut [Token]) {
+/// Decides which single letters name an option. `b` and `c` are no words, so they always do; an `a`
+/// does after `option`, and an `A` does unless it starts a sentence like an article.
+fn name_letters(tokens: &mut [Token]) {
     for at in 0..tokens.len() {
-        let starts = at == 0 || tokens[at - 1].sentence != tokens[at].sentence;
-        if !starts || tokens[at].word != "a" {
+        let word = tokens[at].word.as_str();
+        if word.len() != 1 || !word.bytes().all(|b| b.is_ascii_lowercase()) || word == "i" {
+            tokens[at].letter = false;
             continue;
         }
-        let names = tokens.get(at + 1).is_none_or(|next| {
-            next.clause != tokens[at].clause
-                || next.word.ends_with('s') && english::is_verb(&next.stem)
-                || english::is_function_word(&next.word)
+        let before = at.checked_sub(1).map(|before| &tokens[before]);
+        let named = before.is_some_and(|before| {
+            matches!(
+                before.word.as_str(),
+                "option" | "options" | "solution" | "approach" | "choice" | "variant"
+            )
         });
-        tokens[at].letter &= names;
+        let starts = before.is_none_or(|before| before.sentence != tokens[at].sentence);
+        let article = word == "a"
+            && starts
+            && tokens.get(at + 1).is_some_and(|next| {
+                next.clause == tokens[at].clause
+                    // `A fixes`: after an article no word is in this form.
+                    && !is_third_person(&next.word)
+                    && !english::is_function_word(&next.word)
+            });
+        let tree = tokens.get(at + 1).is_some_and(|next| next.word.starts_with("tree"));
+        let letter = named || matches!(word, "b" | "c" | "d") || tokens[at].letter && !article;
+        let letter = letter && !tree;
+        tokens[at].letter = letter;
     }
+}
+
+fn is_third_person(word: &str) -> bool {
+    word.ends_with('s') && !["ss", "us", "is"].iter().any(|end| word.ends_with(end)) || word == "is"
 }
 
 fn is_invisible(c: char) -> bool {
@@ -221,14 +241,14 @@ impl Reader {
                 self.word.push_str(if c == '%' { "%" } else { "times" });
                 self.end_word(at + c.len_utf8());
             }
-            '.' | '!' | '?' | '…' | '。' | '？' | '！' => {
+            '.' | '!' | '?' | ';' | '…' | '。' | '？' | '！' => {
                 let dotted = c == '.' && (next.is_alphanumeric() || self.is_abbreviation());
                 self.end_word(at);
                 if !dotted {
                     self.end_sentence();
                 }
             }
-            ',' | ';' | ':' | '(' | ')' | '[' | ']' | '{' | '}' | '—' | '–' | '→' | '⇒' => {
+            ',' | ':' | '(' | ')' | '[' | ']' | '{' | '}' | '—' | '–' | '→' | '⇒' => {
                 self.end_word(at);
                 self.clause += 1;
                 if matches!(c, '→' | '⇒') {
