@@ -323,7 +323,7 @@ mod tests {
 
     use super::super::negation;
     use super::super::pattern::{Vocabulary, parse};
-    use super::super::token::read;
+    use super::super::reader::read;
     use super::*;
 
     /// The hits of a pattern, as quotes, `-` before negated ones.
