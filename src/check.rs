@@ -169,7 +169,7 @@ impl Check {
     #[must_use]
     pub fn judge(&self, context: Context<'_>, evidence: &Evidence) -> Finding {
         match self {
-            Self::Build(check) => check.judge(evidence),
+            Self::Build(build::Build {}) => build::Build::judge(evidence),
             Self::Api(check) => check.judge(context, evidence),
             Self::SuccessRate(check) => check.judge(evidence),
             Self::Connections(check) => check.judge(evidence),
@@ -177,7 +177,7 @@ impl Check {
             Self::Speed(check) => check.judge(evidence),
             Self::Data(check) => check.judge(context, evidence),
             Self::Answer(check) => check.judge(context, evidence),
-            Self::Results(check) => check.judge(evidence),
+            Self::Results(check) => check.judge(context, evidence),
         }
     }
 

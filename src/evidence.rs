@@ -186,8 +186,9 @@ pub struct StepSeen {
     pub sent: Option<Value>,
     /// What came back.
     pub answer: Answer,
-    /// What the database said right afterwards: one JSON object a row.
-    pub rows: Option<Fact<Vec<Value>>>,
+    /// What the database said right afterwards: one JSON object a row, or its message when the
+    /// tables are no longer what they were. Null when it was not asked.
+    pub rows: Option<Fact<Result<Vec<Value>, String>>>,
 }
 
 /// What came back for a request.
@@ -409,7 +410,7 @@ pub struct StatementSeen {
 #[serde(rename_all = "snake_case")]
 pub enum PlanSeen {
     /// As EXPLAIN (ANALYZE, BUFFERS, VERBOSE, SETTINGS, FORMAT JSON) gave it.
-    Explained(QueryPlan),
+    Explained(Box<QueryPlan>),
     /// The database would not explain it: its message.
     Refused(String),
 }

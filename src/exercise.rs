@@ -340,7 +340,7 @@ impl Exercise {
                     ),
                 ));
             }
-            for id in &stage.during_load {
+            if let Some(id) = &stage.during_load {
                 known(source, "probe", id, self.probes.iter().map(|p| &p.id))?;
             }
             for id in &stage.statements {

@@ -152,3 +152,108 @@ fn grade_of(criterion: &Criterion, finding: Finding) -> CriterionGrade {
 fn share_of(points: u32, share: f64) -> u32 {
     (f64::from(points) * share.clamp(0.0, 1.0) + 0.5).floor() as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Build, BuildOutcome, Environment};
+    use crate::submission::AnswersFile;
+    use crate::yaml::Source;
+
+    fn evidence(outcome: BuildOutcome) -> Evidence {
+        Evidence {
+            version: crate::evidence::VERSION,
+            exercise: "tiny".into(),
+            submission: "ann".into(),
+            started_at: "2026-01-01T00:00:00Z".into(),
+            environment: Environment {
+                feedgrade: "0".into(),
+                database: "none".into(),
+                database_reason: String::new(),
+                postgres: String::new(),
+                settings: std::collections::BTreeMap::new(),
+                cores: 2,
+                rustc: String::new(),
+                platform: String::new(),
+            },
+            answers: AnswersFile::Missing,
+            build: Build {
+                outcome,
+                seconds: 1.0,
+                dependencies_reused: true,
+                notes: vec![],
+            },
+            api: None,
+            stages: vec![],
+            phases: vec![],
+        }
+    }
+
+    /// `build`, worth 60, a must; `asked`, worth 40, leans on it.
+    fn grade(evidence: &Evidence) -> Grade {
+        let source = |text: &str| Source {
+            name: "x.yaml".into(),
+            text: text.into(),
+        };
+        let exercise = Exercise::parse(&source(
+            "{version: 1, slug: tiny, title: T, summary: S, minutes: 1, \
+             database: {image: 'postgres:15', schema: a, seed: b}, stages: [], \
+             probes: [{id: p, steps: [{request: GET /, expect: {status: 200}}]}]}",
+        ))
+        .unwrap();
+        let rubric = Rubric::parse(
+            &source(
+                "{version: 1, exercise: tiny, max_points: 100, pass_mark: 50, criteria: [\
+                 {id: build, title: Builds, points: 60, must: true, check: {build: {}}}, \
+                 {id: asked, title: Answers, points: 40, leans_on: [build], check: {api: {probe: p}}}]}",
+            ),
+            &exercise,
+        )
+        .unwrap();
+        judge(&exercise, &rubric, &Material::default(), evidence)
+    }
+
+    #[test]
+    fn what_leans_on_an_unmet_criterion_is_skipped_and_says_on_which() {
+        let grade = grade(&evidence(BuildOutcome::TimedOut { seconds: 9 }));
+        assert_eq!(grade.criteria[1].verdict, Verdict::Skipped);
+        assert!(
+            grade.criteria[1]
+                .reason
+                .as_ref()
+                .unwrap()
+                .contains("“Builds”")
+        );
+        assert_eq!((grade.points, grade.outcome), (0, Outcome::Failed));
+    }
+
+    #[test]
+    fn a_fact_that_the_machine_owes_leaves_the_whole_ungraded() {
+        let grade = grade(&evidence(BuildOutcome::Built));
+        assert_eq!(grade.criteria[1].verdict, Verdict::Ungraded);
+        assert_eq!((grade.points, grade.outcome), (60, Outcome::Ungraded));
+    }
+
+    #[test]
+    fn a_reason_is_there_exactly_when_a_criterion_is_not_met() {
+        for outcome in [
+            BuildOutcome::Built,
+            BuildOutcome::Failed { errors: "e".into() },
+        ] {
+            for criterion in grade(&evidence(outcome)).criteria {
+                assert_eq!(
+                    criterion.reason.is_none(),
+                    criterion.verdict == Verdict::Met
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn half_points_are_the_learners() {
+        assert_eq!(
+            [share_of(3, 0.5), share_of(4, 0.5), share_of(3, 0.0)],
+            [2, 2, 0]
+        );
+    }
+}

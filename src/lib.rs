@@ -58,8 +58,28 @@ pub mod report;
 pub mod exit_code;
 pub mod event;
 
-// Hands: effects.
+// Hands: effects. They know no rubric and no console.
+pub mod scratch;
+pub mod process;
+pub mod sandbox;
+pub mod cache;
+pub mod cargo;
+pub mod sql_script;
+pub mod server_log;
+pub mod database;
+pub mod migration;
+pub mod server;
+pub mod probing;
 pub mod load;
+pub mod out_dir;
 
 // Conductors: order the hands, know the whole story.
+pub mod content;
+pub mod gather;
+pub mod authoring;
 pub mod loadtest;
+
+// Faces: what people and machines see.
+pub mod format;
+pub mod console;
+pub mod cli;

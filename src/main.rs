@@ -1,2 +1,7 @@
-//! The feedgrade command.
-fn main() {}
+//! The `feedgrade` command: reads the arguments, does what they say, ends with the contract's code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(feedgrade::cli::run().number())
+}

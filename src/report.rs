@@ -68,7 +68,9 @@ pub struct Stage {
     pub title: String,
     /// Whose server.
     pub server: ServerKind,
-    /// Why there are no figures, when there are none.
+    /// What every user asked for, e.g. `GET /feed`.
+    pub request: String,
+    /// Why there are no figures, or how the server ended before it was told to.
     pub problem: Option<String>,
     /// Requests.
     pub requests: u64,
@@ -205,13 +207,13 @@ fn stages(exercise: &Exercise, evidence: &Evidence) -> Vec<Stage> {
         .stages
         .iter()
         .map(|run| {
-            let title = exercise
-                .stage(&run.stage)
-                .map_or(&run.stage, |stage| &stage.title);
+            let spec = exercise.stage(&run.stage);
+            let title = spec.map_or(&run.stage, |stage| &stage.title);
             let mut stage = Stage {
                 id: run.stage.clone(),
                 title: title.clone(),
                 server: run.server,
+                request: spec.map_or(String::new(), |stage| stage.load.request.to_string()),
                 problem: None,
                 requests: 0,
                 failed: 0,
@@ -229,7 +231,8 @@ fn stages(exercise: &Exercise, evidence: &Evidence) -> Vec<Stage> {
             };
             match &run.run {
                 ServerRun::NotReady { reason, .. } => stage.problem = Some(reason.clone()),
-                ServerRun::Ran { seen, .. } => {
+                ServerRun::Ran { seen, died, .. } => {
+                    stage.problem.clone_from(died);
                     stage.connections = seen.connections.seen().cloned();
                     match &seen.load {
                         Fact::Unknown { why } => stage.problem = Some(why.clone()),

@@ -70,6 +70,7 @@ impl Rubric {
     }
 
     fn check(&self, source: &Source, exercise: &Exercise) -> Result<()> {
+        self.answers.check(source)?;
         if self.version != 1 {
             let message = format!(
                 "version {} of rubrics is not known here, only 1",
@@ -142,5 +143,56 @@ impl Rubric {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXERCISE: &str = "{version: 1, slug: tiny, title: T, summary: S, minutes: 1, \
+        database: {image: 'postgres:15', schema: a, seed: b}, stages: []}";
+
+    fn error(rubric: &str) -> String {
+        let source = |text: &str| Source {
+            name: "x.yaml".into(),
+            text: text.into(),
+        };
+        let exercise = Exercise::parse(&source(EXERCISE)).unwrap();
+        Rubric::parse(&source(rubric), &exercise)
+            .unwrap_err()
+            .to_string()
+    }
+
+    const HEAD: &str = "version: 1\nexercise: tiny\nmax_points: 10\npass_mark: 5\ncriteria:\n";
+
+    #[test]
+    fn points_that_do_not_add_up_are_told_at_the_sum() {
+        let error = error(&format!(
+            "{HEAD}- {{id: a, title: A, points: 9, check: {{build: {{}}}}}}\n"
+        ));
+        assert!(
+            error.starts_with("x.yaml:3:13: the points of the criteria add up to 9"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_name_that_the_exercise_lacks_is_told_where_it_stands() {
+        let error = error(&format!(
+            "{HEAD}- {{id: a, title: A, points: 10, check: {{api: {{probe: feed}}}}}}\n"
+        ));
+        assert!(
+            error.contains("no probe `feed`") && error.ends_with('^'),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_criterion_leans_only_on_those_above_it() {
+        let error = error(&format!(
+            "{HEAD}- {{id: a, title: A, points: 10, leans_on: [b], check: {{build: {{}}}}}}\n"
+        ));
+        assert!(error.contains("no criterion `b` stands above"), "{error}");
     }
 }

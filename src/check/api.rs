@@ -110,7 +110,13 @@ fn step_fault(step: &Step, seen: &StepSeen) -> Result<(), Fault> {
         return Ok(());
     }
     let rows = match &seen.rows {
-        Some(Fact::Seen(rows)) => rows,
+        Some(Fact::Seen(Ok(rows))) => rows,
+        Some(Fact::Seen(Err(error))) => {
+            return Err(Fault::Learner {
+                seen: error.clone(),
+                reason: format!("{request} answered {status}, but the database says: {error}"),
+            });
+        }
         Some(Fact::Unknown { why }) => return Err(Fault::Machine(why.clone())),
         None => return Err(Fault::Machine("The database was not asked.".into())),
     };

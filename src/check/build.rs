@@ -12,7 +12,7 @@ use crate::evidence::{BuildOutcome, Evidence};
 pub struct Build {}
 
 impl Build {
-    pub(super) fn judge(&self, evidence: &Evidence) -> Finding {
+    pub(super) fn judge(evidence: &Evidence) -> Finding {
         let expected = "`cargo build --release` succeeds and makes one binary";
         let seconds = evidence.build.seconds;
         match &evidence.build.outcome {

@@ -141,12 +141,14 @@ mod tests {
     use crate::query_plan::QueryPlan;
     use serde_json::{Value, json};
 
-    fn statement(plan: Value) -> StatementSeen {
+    fn statement(plan: &Value) -> StatementSeen {
         StatementSeen {
             sql: "SELECT".into(),
             parameters: vec![],
             times: 3,
-            plan: PlanSeen::Explained(QueryPlan::parse(&json!([{ "Plan": plan }])).unwrap()),
+            plan: PlanSeen::Explained(Box::new(
+                QueryPlan::parse(&json!([{ "Plan": plan }])).unwrap(),
+            )),
         }
     }
 
@@ -160,20 +162,20 @@ mod tests {
         let users = json!({"Node Type": "Seq Scan", "Relation Name": "users", "Schema": "public"});
         let join = json!({"Node Type": "Limit", "Plans": [
             {"Node Type": "Nested Loop", "Plans": [scan("Index Scan"), users]}]});
-        assert!(ordered_by_index(&statement(join), "posts").is_ok());
+        assert!(ordered_by_index(&statement(&join), "posts").is_ok());
     }
 
     #[test]
     fn sequential_bitmap_and_sorted_reads_are_not() {
         for node in ["Seq Scan", "Bitmap Heap Scan"] {
             assert!(
-                ordered_by_index(&statement(scan(node)), "posts").is_err(),
+                ordered_by_index(&statement(&scan(node)), "posts").is_err(),
                 "{node}"
             );
         }
         let sorted = json!({"Node Type": "Sort", "Sort Key": ["created_at DESC"],
                             "Plans": [scan("Index Scan")]});
-        let (seen, reason) = ordered_by_index(&statement(sorted), "posts").unwrap_err();
+        let (seen, reason) = ordered_by_index(&statement(&sorted), "posts").unwrap_err();
         assert_eq!(seen, "Sort by created_at DESC");
         assert!(reason.contains("sorted 20"), "{reason}");
     }
@@ -182,6 +184,6 @@ mod tests {
     fn a_table_of_the_same_name_in_another_schema_is_another_table() {
         let mut plan = scan("Index Scan");
         plan["Schema"] = json!("decoy");
-        assert!(ordered_by_index(&statement(plan), "posts").is_err());
+        assert!(ordered_by_index(&statement(&plan), "posts").is_err());
     }
 }

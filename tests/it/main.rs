@@ -1,5 +1,10 @@
-//! Integration tests.
+//! Integration tests: one binary. Each module is named after what it tests.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+#![expect(clippy::unwrap_used, reason = "a test that fails this way says where")]
 
+mod bad_input;
+mod builds;
+mod formats;
 mod load;
+mod main_job;
+mod structure;

@@ -1,0 +1,220 @@
+//! English as far as judging needs it: which words are real, which carry grammar and no matter,
+//! and which words of other languages give those away.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use super::stem::stem;
+
+/// Common words, in base form, and words of the trade. Not a dictionary: it keeps typo tolerance
+/// from turning one real word into another, and tells prose from keys hit at random.
+const COMMON: &str = include_str!("english.txt");
+
+static WORDS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| COMMON.split_whitespace().collect());
+static STEMS: LazyLock<BTreeSet<String>> =
+    LazyLock::new(|| COMMON.split_whitespace().map(stem).collect());
+
+/// Words that carry grammar: a sentence has them, a list of keywords does not.
+static FUNCTION: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    "a an the this that these those it its they them their he she we us our you your i me my \
+     is are was were be been being am do does did has have had will would can could should may \
+     might must of to in on at by for from with without into onto over under through between \
+     about as than and or but so because if when while where which who what how why then there \
+     here not no nor never every each all any some both few more most many much only just also \
+     too very up out off per via until before after since during again once one other another \
+     same such own whatever whenever everybody everyone nobody nothing everything something \
+     get gets got let instead though although unless yet still already now however"
+        .split_whitespace()
+        .collect()
+});
+
+/// Common verbs, as stems: a keyword list has none of them in a finite form.
+static VERBS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    "make create open build start call use wait fail read look go come give take keep put run \
+     need want try find know think say tell see grow become hit stop happen work return close \
+     reuse add send reach handle serve spin point route spread hide fix solve treat remove avoid \
+     walk check compare sort search touch update write change move ship deploy bring stay hold \
+     queue ask fetch let allow refuse reject expire give leave throw set spawn get do be have \
+     put cost depend choose pick switch buy launch help finish drain connect share crash break \
+     time"
+        .split_whitespace()
+        .map(stem)
+        .collect()
+});
+
+/// Words that never stand right after a determiner, a preposition or a form of `be` in English
+/// prose. A shuffled text is full of such pairs.
+static NEVER_AFTER_DETERMINER: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    "is are was were be been has have had does do did will would can could should the a an and or \
+     but of to from with by if because it they them he she so at into than"
+        .split_whitespace()
+        .collect()
+});
+
+/// Whether a folded word is one of English or of the trade, in any regular form.
+#[must_use]
+pub fn is_word(word: &str) -> bool {
+    WORDS.contains(word) || STEMS.contains(&stem(word))
+}
+
+/// All words of the list, for looking for neighbours.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    WORDS.iter().copied()
+}
+
+/// Whether a word carries grammar only.
+#[must_use]
+pub fn is_function_word(word: &str) -> bool {
+    FUNCTION.contains(word)
+}
+
+/// Whether a stem is that of a common verb.
+#[must_use]
+pub fn is_verb(stem: &str) -> bool {
+    VERBS.contains(stem)
+}
+
+/// Whether no sentence has these two words side by side.
+#[must_use]
+pub fn is_impossible_pair(first: &str, second: &str) -> bool {
+    match first {
+        "the" | "a" | "an" | "its" | "their" | "our" | "your" | "my" => {
+            NEVER_AFTER_DETERMINER.contains(second)
+        }
+        "of" | "from" | "into" | "at" | "with" => matches!(
+            second,
+            "is" | "are"
+                | "was"
+                | "were"
+                | "has"
+                | "have"
+                | "does"
+                | "and"
+                | "or"
+                | "but"
+                | "of"
+                | "to"
+                | "will"
+                | "can"
+                | "would"
+                | "because"
+        ),
+        "is" | "are" | "was" | "were" => {
+            matches!(
+                second,
+                "is" | "are"
+                    | "was"
+                    | "were"
+                    | "does"
+                    | "do"
+                    | "has"
+                    | "have"
+                    | "of"
+                    | "and"
+                    | "will"
+                    | "can"
+            )
+        }
+        "and" | "or" | "but" => matches!(second, "and" | "or" | "but" | "of"),
+        "every" | "each" => matches!(
+            second,
+            "is" | "are"
+                | "the"
+                | "a"
+                | "an"
+                | "and"
+                | "every"
+                | "to"
+                | "from"
+                | "it"
+                | "does"
+                | "because"
+        ),
+        "to" => matches!(
+            second,
+            "is" | "are" | "was" | "of" | "to" | "and" | "does" | "has" | "because"
+        ),
+        "it" => matches!(second, "it" | "the" | "a" | "an" | "of"),
+        _ => false,
+    }
+}
+
+/// Words that are frequent in one of the languages that learners write in, and no English words.
+/// Without accents, as folding leaves them.
+pub const OTHER_LANGUAGES: &[(&str, &str)] = &[
+    (
+        "German",
+        "der das und ist nicht ein eine einen einer einem jede jeder jedes wird werden mit auf fur \
+         von zu bei dass weil wenn aber oder auch nur noch sich sie wir ich es im dem den des alle \
+         mehr sehr wie durch keine kein nach dann hat haben sind kann viele neue neuen",
+    ),
+    (
+        "Spanish",
+        "el la los las un una que de y en es por para con se cada del al como pero mas no hay su \
+         sus lo muy todas todos tiene son esta este porque cuando sin entonces nueva nuevo peticion",
+    ),
+    (
+        "French",
+        "le la les un une des et est que pour dans chaque avec sur pas ne par du au aux il elle se \
+         ce cette qui plus sont sans car donc mais tous toutes nouvelle nouveau requete on peut",
+    ),
+    (
+        "Portuguese",
+        "o os as um uma que de e em para por com cada nao do da dos das no na se mais como mas seu \
+         sua todos todas isso porque quando sem entao nova novo requisicao ao pelo sao tem",
+    ),
+    (
+        "Italian",
+        "il lo gli un una che di e per con ogni non del della dei si piu come ma suo sua sono \
+         tutti tutte quando senza nuova nuovo richiesta perche nel alla viene",
+    ),
+    (
+        "Dutch",
+        "de het een en van is niet voor met op dat wordt worden elke bij om ook maar als naar dan \
+         nog zijn heeft geen alle er aan door zich nieuwe deze",
+    ),
+    (
+        "Polish",
+        "i w na nie jest sie do ze z jak dla kazdy kazde kazda przez po od to ale tylko czy nowy \
+         nowe oraz bo gdy wszystkie bez",
+    ),
+    (
+        "Turkish",
+        "ve bir bu her icin ile de da ne cok daha olarak gibi yeni istek kadar sonra ama degil var \
+         yok tum",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inflected_words_are_words_and_typos_are_none() {
+        for word in [
+            "pools", "creating", "queries", "slower", "tool", "tools", "walked",
+        ] {
+            assert!(is_word(word), "{word}");
+        }
+        for word in [
+            "conection",
+            "becuase",
+            "evry",
+            "asdkjh",
+            "slowwer",
+            "maioria",
+        ] {
+            assert!(!is_word(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn ordinary_sentences_hold_no_impossible_pair() {
+        let text = "each of the requests that has a pool of its own is one of the many that the \
+                    database can and will refuse and so it is as it was to be expected";
+        let words: Vec<&str> = text.split_whitespace().collect();
+        for pair in words.windows(2) {
+            assert!(!is_impossible_pair(pair[0], pair[1]), "{pair:?}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Negation: which words of an answer stand in the scope of a `not`, a `never`, a `without`.
+//!
+//! A window and no parser: a cue reaches to the end of its clause, to a word that opens another
+//! one, or to its limit, whichever comes first. A pattern that uses the cue itself (`not shared`)
+//! is not negated by it; `matching` sees to that.
+
+use super::token::{Token, Tokens};
+
+/// For each token the cue in whose scope it stands.
+#[must_use]
+pub fn scopes(tokens: &Tokens) -> Vec<Option<usize>> {
+    let tokens = &tokens.tokens;
+    let mut scopes: Vec<Option<usize>> = vec![None; tokens.len()];
+    for (at, token) in tokens.iter().enumerate() {
+        let Some(reach) = reach(tokens, at) else {
+            continue;
+        };
+        // `not without`, `nobody does not`: two cues undo each other.
+        let undone = scopes[at].take().is_some();
+        for (distance, next) in tokens[at + 1..].iter().take(reach).enumerate() {
+            if next.clause != token.clause || ends_scope(&next.word, distance) {
+                break;
+            }
+            scopes[at + 1 + distance] = if undone { None } else { Some(at) };
+        }
+    }
+    scopes
+}
+
+/// How many tokens the cue at `at` reaches, when there is one.
+fn reach(tokens: &[Token], at: usize) -> Option<usize> {
+    let word = |index: usize| tokens.get(index).map_or("", |token| token.word.as_str());
+    let before = at.checked_sub(1).map_or("", word);
+    let next = word(at + 1);
+    match word(at) {
+        "not" => {
+            let pseudo = matches!(
+                next,
+                "only" | "just" | "merely" | "sure" | "enough" | "until" | "before" | "necessarily"
+            ) || matches!(before, "why" | "or" | "if" | "whether");
+            (!pseudo).then_some(8)
+        }
+        "never" => Some(8),
+        "no" => match next {
+            "matter" | "doubt" | "wonder" | "idea" => None,
+            "longer" | "one" => Some(7),
+            _ => Some(3),
+        },
+        "without" => Some(3),
+        "nobody" | "none" | "nothing" | "noone" | "neither" | "nor" => Some(6),
+        "hardly" | "barely" | "rarely" | "seldom" => Some(5),
+        "of" if before == "instead" => Some(5),
+        "than" if before == "rather" => Some(5),
+        "avoid" | "avoids" | "avoiding" | "prevent" | "prevents" => Some(4),
+        "wrong" | "false" | "untrue" if next == "that" => Some(10),
+        _ => None,
+    }
+}
+
+/// Words that open another clause, `distance` tokens after the cue.
+fn ends_scope(word: &str, distance: usize) -> bool {
+    match word {
+        "but" | "because" | "cause" | "so" | "while" | "whereas" | "until" | "unless"
+        | "before" | "when" | "if" | "which" | "where" | "what" | "who" | "although" | "though"
+        | "since" | "than" | "why" | "how" | "then" | "therefore" | "hence" | "instead" => true,
+        "and" => distance >= 2,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::token::read;
+    use super::*;
+
+    fn negated(text: &str) -> Vec<String> {
+        let tokens = read(text);
+        scopes(&tokens)
+            .iter()
+            .zip(&tokens.tokens)
+            .filter(|(scope, _)| scope.is_some())
+            .map(|(_, token)| token.word.clone())
+            .collect()
+    }
+
+    #[test]
+    fn a_cue_reaches_to_the_end_of_its_clause() {
+        assert_eq!(
+            negated("It does not open a pool, it shares one"),
+            ["open", "a", "pool"]
+        );
+        assert_eq!(negated("It isn't shared but new"), ["shared"]);
+        assert_eq!(
+            negated("Without an index it reads every row"),
+            ["an", "index", "it"]
+        );
+        assert_eq!(
+            negated("It reads instead of caching rows"),
+            ["caching", "rows"]
+        );
+    }
+
+    #[test]
+    fn what_only_looks_like_a_cue_negates_nothing() {
+        for text in [
+            "not only slow but broken",
+            "no matter how many rows it reads",
+            "I am not sure, it reads all",
+            "why not read all",
+        ] {
+            assert_eq!(negated(text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn two_cues_undo_each_other() {
+        assert_eq!(
+            negated("never without a new pool"),
+            ["without"][..0].to_vec()
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! The command line: what people type, and which conductor it sets to work.
+//!
+//! Parses everything first and acts later. Decides nothing about grades.
+
+mod check;
+mod exercise;
+mod machine;
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::console::{Color, Console};
+use crate::content::{Assignment, Content};
+use crate::exit_code::ExitCode;
+
+use crate::process;
+
+/// Grades backend exercises by running them: a real Postgres, real load, real query plans.
+#[derive(Debug, Parser)]
+#[command(
+    name = "feedgrade",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Cli {
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true, value_name = "WHEN")]
+    color: Color,
+    /// Takes exercises, rubrics, references and templates from DIR instead of the ones in this
+    /// program.
+    #[arg(long, global = true, value_name = "DIR")]
+    content: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Grades one submission.
+    Check(check::CheckArgs),
+    /// Copies an exercise's starter into a new folder, ready to work on.
+    New(exercise::NewArgs),
+    /// Judges saved evidence again with today's rubric: no build, no database, no load.
+    Regrade(check::RegradeArgs),
+    /// Lists, proves and describes exercises.
+    #[command(subcommand)]
+    Exercise(exercise::ExerciseCommand),
+    /// Tells what this machine has and lacks, and what to do about it.
+    Doctor,
+    /// Prints completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Reads the arguments and does what they say.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers and no mistakes.
+            let usage = if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Passed
+            };
+            let _ = error.print();
+            return usage;
+        }
+    };
+    let console = Console::new(cli.color);
+    process::adopt_orphans();
+    let content = cli.content.map_or(Content::Embedded, Content::Folder);
+    let done = match cli.command {
+        Command::Check(args) => check::check(args, &content, &console),
+        Command::New(args) => exercise::new(&args, &content, &console),
+        Command::Regrade(args) => check::regrade(args, &content, &console),
+        Command::Exercise(command) => exercise::exercise(command, &content, &console),
+        Command::Doctor => machine::doctor(&console),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "feedgrade", &mut script);
+            answer(&console, &String::from_utf8_lossy(&script))
+        }
+    };
+    done.unwrap_or_else(|failure| {
+        console.error(&failure.error);
+        failure.code
+    })
+}
+
+/// An error with the exit code that it means.
+#[derive(Debug)]
+struct Failure {
+    code: ExitCode,
+    error: anyhow::Error,
+}
+
+type Done = Result<ExitCode, Failure>;
+
+/// Whose fault an error is, said where it is known.
+trait Blame<T> {
+    /// The arguments, the submission's path, the exercise or the rubric: nothing ran.
+    fn usage(self) -> Result<T, Failure>;
+    /// The harness or the machine: no grade.
+    fn ungraded(self) -> Result<T, Failure>;
+}
+
+impl<T> Blame<T> for Result<T> {
+    fn usage(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure {
+            code: ExitCode::Usage,
+            error,
+        })
+    }
+
+    fn ungraded(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure {
+            code: ExitCode::Ungraded,
+            error,
+        })
+    }
+}
+
+/// Runs `work` until it ends, or until Ctrl-C or SIGTERM: then it is dropped, and its guards leave
+/// nothing behind.
+fn run_until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")
+        .ungraded()?;
+    runtime.block_on(async {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+                .context("listen for signals")
+                .ungraded()?;
+        tokio::select! {
+            done = work => done,
+            _ = tokio::signal::ctrl_c() => Err(interrupted()),
+            _ = terminate.recv() => Err(interrupted()),
+        }
+    })
+}
+
+fn interrupted() -> Failure {
+    let error = anyhow::anyhow!("interrupted: nothing was graded, and everything was stopped");
+    Failure {
+        code: ExitCode::Interrupted,
+        error,
+    }
+}
+
+fn answer(console: &Console, text: &str) -> Done {
+    console.answer(text).context("write to stdout").ungraded()?;
+    Ok(ExitCode::Passed)
+}
+
+/// The named exercise, or the only one there is.
+fn assignment(content: &Content, slug: Option<&str>) -> Result<Assignment> {
+    if let Some(slug) = slug {
+        return content.assignment(slug);
+    }
+    match content.slugs()?.as_slice() {
+        [only] => content.assignment(only),
+        [] => bail!("there are no exercises here"),
+        several => bail!(
+            "name one of the exercises with --exercise: {}",
+            several.join(", ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_says_what_it_is() {
+        let mut open = vec![Cli::command()];
+        while let Some(command) = open.pop() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {argument}",
+                    command.get_name()
+                );
+            }
+            open.extend(command.get_subcommands().cloned());
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! Child processes: each in a group of its own, with a clean environment, capped output and a
+//! deadline, and ended with all its descendants.
+//!
+//! Every program that feedgrade starts is started here. What a program means by its output is for
+//! the caller.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use crate::scratch::Scratch;
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Command {
+    program: OsString,
+    args: Vec<OsString>,
+    cwd: PathBuf,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl Command {
+    /// A program, found on this process's `PATH` when it is a bare name, with an environment that
+    /// holds only `PATH`, and `LANG=C.UTF-8`.
+    pub fn new(program: impl AsRef<OsStr>, cwd: &Path) -> Self {
+        let command = Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            cwd: cwd.to_owned(),
+            env: Vec::new(),
+        };
+        command.inherit("PATH").env("LANG", "C.UTF-8")
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Passes on a variable of this process, if it is set.
+    #[must_use]
+    pub fn inherit(self, name: &str) -> Self {
+        match std::env::var_os(name) {
+            Some(value) => self.env(name, value),
+            None => self,
+        }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it cannot be started at all.
+    pub fn start(&self, scratch: &Scratch) -> Result<Process> {
+        let mut command = tokio::process::Command::new(&self.program);
+        command
+            .args(&self.args)
+            .current_dir(&self.cwd)
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        // Started and noted in one step: whoever looks for strays in between must not find it.
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("start {}", Path::new(&self.program).display()))?;
+        let pid = child.id().context("start a process")?;
+        ours.insert(pid);
+        drop(ours);
+        let output = Output::default();
+        let readers = [
+            child
+                .stdout
+                .take()
+                .map(|pipe| tokio::spawn(read(pipe, output.stdout.clone()))),
+            child
+                .stderr
+                .take()
+                .map(|pipe| tokio::spawn(read(pipe, output.stderr.clone()))),
+        ];
+        let process = Process {
+            child,
+            pid,
+            output,
+            readers,
+            started: Instant::now(),
+        };
+        scratch.remember(pid)?;
+        Ok(process)
+    }
+
+    /// Starts it and waits for its end, at most until `deadline` has passed.
+    ///
+    /// # Errors
+    /// When it cannot be started at all.
+    pub async fn run(&self, scratch: &Scratch, deadline: Duration) -> Result<Finished> {
+        let mut process = self.start(scratch)?;
+        let exit = match tokio::time::timeout(deadline, process.wait()).await {
+            Ok(exit) => exit?,
+            Err(_) => Exit::TimedOut,
+        };
+        let seconds = process.started.elapsed().as_secs_f64();
+        process.end().await;
+        Ok(Finished {
+            exit,
+            stdout: process.output.stdout.text(),
+            stderr: process.output.stderr.text(),
+            seconds,
+        })
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It was ended because its deadline had passed.
+    TimedOut,
+}
+
+impl Exit {
+    /// Whether it ended by itself with code 0.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Code(code),
+            (None, signal) => Self::Signal(signal.unwrap_or(0)),
+        }
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::TimedOut => write!(f, "its deadline"),
+        }
+    }
+}
+
+/// What is known of a process that has ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// How.
+    pub exit: Exit,
+    /// What it printed, capped in the middle.
+    pub stdout: String,
+    /// What it printed on stderr, capped in the middle.
+    pub stderr: String,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// A running process. Dropping it ends it and all its descendants.
+#[derive(Debug)]
+pub struct Process {
+    child: tokio::process::Child,
+    pid: u32,
+    output: Output,
+    readers: [Option<tokio::task::JoinHandle<()>>; 2],
+    started: Instant,
+}
+
+impl Process {
+    /// Its id, which is also that of its group.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub async fn wait(&mut self) -> Result<Exit> {
+        Ok(self
+            .child
+            .wait()
+            .await
+            .context("wait for a process")?
+            .into())
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn exit(&mut self) -> Option<Exit> {
+        self.child.try_wait().ok().flatten().map(Exit::from)
+    }
+
+    /// Asks it to end with `signal`, and ends it the hard way when `grace` has passed.
+    pub async fn stop(&mut self, signal: Signal, grace: Duration) {
+        if let Some(pid) = as_pid(self.pid) {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+        let _ = tokio::time::timeout(grace, self.child.wait()).await;
+        self.end().await;
+    }
+
+    /// Ends it and all its descendants at once, and reads what they still had printed.
+    pub async fn end(&mut self) {
+        kill_tree(self.pid);
+        let _ = self.child.wait().await;
+        kill_strays();
+        for reader in self.readers.iter_mut().filter_map(Option::take) {
+            // A descendant that escaped may hold the pipe open; its output can wait for ever.
+            let _ = tokio::time::timeout(Duration::from_secs(1), reader).await;
+        }
+    }
+
+    /// Both its outputs so far, stdout first, capped in the middle.
+    #[must_use]
+    pub fn output(&self) -> String {
+        let (mut text, errors) = (self.output.stdout.text(), self.output.stderr.text());
+        if !text.is_empty() && !errors.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text + &errors
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        kill_tree(self.pid);
+        // Killed, so it ends at once; waiting here means that nothing is left when a guard is gone.
+        for _ in 0..200 {
+            if self.child.try_wait().ok().flatten().is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        OURS.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.pid);
+        kill_strays();
+    }
+}
+
+/// The processes that were started here and not yet dropped.
+static OURS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Makes this process the parent of every orphan below it, so that a program that forks twice
+/// cannot outlive its end. Only Linux knows this.
+pub fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    if rustix::process::set_child_subreaper(Some(rustix::process::getpid())).is_ok() {
+        ADOPTING.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether children that this module never started are orphans, and not somebody else's.
+static ADOPTING: AtomicBool = AtomicBool::new(false);
+
+/// Ends adopted orphans: children of this process that it never started.
+fn kill_strays() {
+    if !ADOPTING.load(Ordering::Relaxed) {
+        return;
+    }
+    let me = std::process::id();
+    for _ in 0..10 {
+        let ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        let strays: Vec<u32> = children_of(me)
+            .into_iter()
+            .filter(|pid| !ours.contains(pid))
+            .collect();
+        drop(ours);
+        if strays.is_empty() {
+            return;
+        }
+        for stray in strays {
+            kill_tree(stray);
+            let pid = as_pid(stray);
+            let _ = rustix::process::waitpid(pid, rustix::process::WaitOptions::NOHANG);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Kills a process, its group and all its descendants, whatever groups they moved to.
+pub fn kill_tree(pid: u32) {
+    let mut tree = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = tree.get(next) {
+        tree.extend(children_of(parent));
+        next += 1;
+    }
+    if let Some(group) = as_pid(pid) {
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    }
+    for pid in tree.into_iter().filter_map(as_pid) {
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
+}
+
+fn as_pid(pid: u32) -> Option<Pid> {
+    // 0 and 1 would mean this group and the machine's first process.
+    i32::try_from(pid)
+        .ok()
+        .filter(|pid| *pid > 1)
+        .and_then(Pid::from_raw)
+}
+
+/// The children of a process. Empty where there is no `/proc`.
+fn children_of(parent: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|id| id.parse().ok())
+                .collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
+#[derive(Debug, Default)]
+struct Output {
+    stdout: Arc<Capped>,
+    stderr: Arc<Capped>,
+}
+
+/// The first and the last bytes of a stream.
+#[derive(Debug, Default)]
+struct Capped(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    head: Vec<u8>,
+    tail: std::collections::VecDeque<u8>,
+    left_out: u64,
+}
+
+/// Bytes kept of a stream's start, and as many of its end.
+const KEPT: usize = 512 * 1024;
+
+impl Capped {
+    fn push(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = KEPT - kept.head.len();
+        let (head, rest) = bytes.split_at(room.min(bytes.len()));
+        kept.head.extend_from_slice(head);
+        kept.tail.extend(rest);
+        let over = kept.tail.len().saturating_sub(KEPT);
+        kept.tail.drain(..over);
+        kept.left_out += over as u64;
+    }
+
+    fn text(&self) -> String {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = kept.head.clone();
+        if kept.left_out > 0 {
+            bytes.extend(format!("\n… {} bytes left out …\n", kept.left_out).bytes());
+        }
+        bytes.extend(&kept.tail);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+async fn read(mut pipe: impl AsyncRead + Unpin, into: Arc<Capped>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
+        into.push(&buffer[..length]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        Command::new("sh", Path::new("/")).args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn a_program_gets_only_the_environment_that_it_was_given() {
+        let scratch = Scratch::new().unwrap();
+        let finished = sh("env")
+            .env("PORT", "1")
+            .run(&scratch, Duration::from_secs(5))
+            .await
+            .unwrap();
+        assert_eq!(finished.exit, Exit::Code(0));
+        let mut names: Vec<&str> = finished
+            .stdout
+            .lines()
+            .filter_map(|line| line.split('=').next())
+            .collect();
+        names.retain(|name| !["PWD", "SHLVL", "_", "OLDPWD"].contains(name));
+        names.sort_unstable();
+        assert_eq!(names, ["LANG", "PATH", "PORT"]);
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_a_program_with_its_descendants() {
+        let scratch = Scratch::new().unwrap();
+        let finished = sh("sleep 1000 & setsid sleep 1000 & echo $!; wait")
+            .run(&scratch, Duration::from_millis(300))
+            .await
+            .unwrap();
+        assert_eq!(finished.exit, Exit::TimedOut);
+        let grandchild = finished.stdout.trim();
+        let state = fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z"), "{state}");
+    }
+
+    #[tokio::test]
+    async fn output_without_end_costs_bounded_memory() {
+        let scratch = Scratch::new().unwrap();
+        let finished = sh("echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo last")
+            .run(&scratch, Duration::from_secs(20))
+            .await
+            .unwrap();
+        assert!(finished.stdout.starts_with("first\n") && finished.stdout.ends_with("last\n"));
+        assert!(finished.stdout.len() < 2 * KEPT + 100);
+        assert!(finished.stdout.contains("bytes left out"));
+    }
+}

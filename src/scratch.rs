@@ -1,0 +1,227 @@
+//! Scratch folders: everything that a run writes beside its results, in one place that goes with it.
+//!
+//! A run holds a lock on its folder for as long as it lives. The kernel lets go of the lock however
+//! the run ends, so a folder that can be locked belongs to nobody any more, and [`sweep`] ends its
+//! recorded processes and removes it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// The scratch folder of one run. Removed when it is dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    /// Held, never read: its lock says that this run is alive.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a guard"))]
+    lock: File,
+}
+
+const LOCK: &str = "lock";
+const PROCESSES: &str = "processes";
+
+impl Scratch {
+    /// A new empty folder below [`base`].
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or is not this user's own.
+    pub fn new() -> Result<Self> {
+        let base = base()?;
+        let path = tempfile::Builder::new()
+            .prefix("run-")
+            .tempdir_in(&base)
+            .with_context(|| format!("make a scratch folder in {}", base.display()))?
+            .keep();
+        let lock = File::create(path.join(LOCK)).context("lock the scratch folder")?;
+        lock.try_lock().context("lock the scratch folder")?;
+        Ok(Self { path, lock })
+    }
+
+    /// Its path, absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A name that no other run on this machine has, e.g. for labels: the folder's own.
+    #[must_use]
+    pub fn session(&self) -> String {
+        self.path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// Makes a folder in it.
+    ///
+    /// # Errors
+    /// When it cannot be made, e.g. because the disk is full.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Remembers a process, so that the next run can end it if this one is killed.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn remember(&self, pid: u32) -> Result<()> {
+        let Some(start) = start_of(pid) else {
+            return Ok(());
+        };
+        File::options()
+            .create(true)
+            .append(true)
+            .open(self.path.join(PROCESSES))
+            .and_then(|mut file| writeln!(file, "{pid} {start}"))
+            .context("note a process in the scratch folder")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// The folder that holds all scratch folders of this user: `FEEDGRADE_SCRATCH`, else one in the
+/// system's folder for temporary files.
+///
+/// # Errors
+/// When it cannot be made, or belongs to somebody else.
+pub fn base() -> Result<PathBuf> {
+    let uid = rustix::process::getuid().as_raw();
+    let base = match std::env::var_os("FEEDGRADE_SCRATCH") {
+        Some(path) => std::path::absolute(path).context("read FEEDGRADE_SCRATCH")?,
+        None => std::env::temp_dir().join(format!("feedgrade-{uid}")),
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&base)
+        .with_context(|| format!("make the scratch folder {}", base.display()))?;
+    let metadata = fs::symlink_metadata(&base)?;
+    ensure!(
+        metadata.is_dir() && metadata.uid() == uid,
+        "the scratch folder {} is not yours: set FEEDGRADE_SCRATCH to a folder of your own",
+        base.display()
+    );
+    Ok(base)
+}
+
+/// Whether a run of that session name is alive on this machine.
+#[must_use]
+pub fn is_alive(session: &str) -> bool {
+    let Ok(base) = base() else { return true };
+    File::open(base.join(session).join(LOCK))
+        .is_ok_and(|lock| matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)))
+}
+
+/// Removes what killed runs left behind, and ends their processes with `end`, which gets each
+/// recorded process that is still the same one. Returns the sessions that were removed.
+///
+/// # Errors
+/// When the folder of scratch folders cannot be read.
+pub fn sweep(end: impl Fn(u32)) -> Result<Vec<String>> {
+    let base = base()?;
+    let mut swept = Vec::new();
+    for entry in fs::read_dir(&base).with_context(|| format!("read {}", base.display()))? {
+        let entry = entry?;
+        let session = entry.file_name().to_string_lossy().into_owned();
+        if !session.starts_with("run-") || !entry.file_type()?.is_dir() || is_young(&entry) {
+            continue;
+        }
+        if is_alive(&session) {
+            continue;
+        }
+        for line in fs::read_to_string(entry.path().join(PROCESSES))
+            .unwrap_or_default()
+            .lines()
+        {
+            let Some((pid, start)) = line.split_once(' ') else {
+                continue;
+            };
+            let Ok(pid) = pid.parse() else { continue };
+            if start_of(pid).is_some_and(|now| now == start) {
+                end(pid);
+            }
+        }
+        remove(&entry.path());
+        swept.push(session);
+    }
+    Ok(swept)
+}
+
+/// Between making a folder and locking it lies a moment in which it looks abandoned.
+fn is_young(entry: &fs::DirEntry) -> bool {
+    !entry.path().join(LOCK).exists()
+        && entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age.as_secs() < 10))
+}
+
+/// Removes a tree, folders without permissions included.
+fn remove(path: &Path) {
+    if fs::remove_dir_all(path).is_ok() {
+        return;
+    }
+    // A build or a server may have taken permissions off its own folders.
+    let mut open = vec![path.to_owned()];
+    while let Some(folder) = open.pop() {
+        let _ = fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        open.extend(
+            entries
+                .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+                .map(|entry| entry.path()),
+        );
+    }
+    let _ = fs::remove_dir_all(path);
+}
+
+/// When a process started, in clock ticks since the machine did: with its id, its identity.
+/// `None` when there is no such process, or no `/proc`.
+fn start_of(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the fields count from behind it.
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scratch_folder_goes_with_its_run_and_is_never_swept_before() {
+        let scratch = Scratch::new().unwrap();
+        let (path, session) = (scratch.path().to_owned(), scratch.session());
+        assert!(is_alive(&session));
+        sweep(|_| {}).unwrap();
+        assert!(path.exists());
+        drop(scratch);
+        assert!(!path.exists() && !is_alive(&session));
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_swept_with_its_processes() {
+        let scratch = Scratch::new().unwrap();
+        scratch.remember(std::process::id()).unwrap();
+        let path = scratch.path().to_owned();
+        // A killed run: the lock is gone, the folder is not.
+        scratch.lock.unlock().unwrap();
+        let ended = std::sync::Mutex::new(Vec::new());
+        sweep(|pid| ended.lock().unwrap().push(pid)).unwrap();
+        assert!(!path.exists());
+        assert!(ended.into_inner().unwrap().contains(&std::process::id()));
+    }
+}

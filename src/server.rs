@@ -1,0 +1,271 @@
+//! A server: a learner's running program, from its start to its end.
+//!
+//! Starts it with the contract's environment and finds out when it is ready. What it is asked is
+//! for others.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use rustix::process::Signal;
+
+use crate::exercise::ServerSpec;
+use crate::process::{Command, Process};
+use crate::scratch::Scratch;
+
+/// Lines and characters of a server's output that are kept for the report.
+const OUTPUT_LINES: usize = 30;
+const OUTPUT_CHARS: usize = 4_000;
+
+/// A server that is ready. Dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    /// The port on which it listens, on the loopback address.
+    pub port: u16,
+    /// Seconds from its start to ready.
+    pub ready_after: f64,
+}
+
+/// What came of starting a server.
+#[derive(Debug)]
+pub enum Started {
+    /// It is ready.
+    Ready(Box<Server>),
+    /// It never was, which is the learner's.
+    NotReady {
+        /// One sentence.
+        reason: String,
+        /// Its last lines.
+        output: String,
+    },
+}
+
+/// Starts `binary` in the folder `cwd`, with `env` (its database) and a free `PORT`, and waits until
+/// it is ready.
+///
+/// # Errors
+/// When the machine fails: no free port, or the program cannot be started.
+pub async fn start(
+    binary: &Path,
+    cwd: &Path,
+    env: &[(String, String)],
+    spec: &ServerSpec,
+    scratch: &Scratch,
+) -> Result<Started> {
+    let port = free_port()?;
+    let command = Command::new(binary, cwd)
+        .env("PORT", port.to_string())
+        .env("HOME", cwd)
+        .env("TMPDIR", scratch.folder("tmp")?);
+    let command = env
+        .iter()
+        .fold(command, |command, (name, value)| command.env(name, value));
+    let started = Instant::now();
+    let mut process = command.start(scratch)?;
+    let client = client(Duration::from_secs(2))?;
+    let url = format!("http://127.0.0.1:{port}{}", spec.ready);
+    let deadline = Duration::from_secs(spec.seconds);
+    let mut last = String::from("nothing listens there");
+    loop {
+        if let Some(exit) = process.exit() {
+            process.end().await;
+            let reason = format!(
+                "The server ended with {exit} before GET {} answered 200.",
+                spec.ready
+            );
+            return Ok(Started::NotReady {
+                reason,
+                output: tail(&process.output()),
+            });
+        }
+        match client.get(&url).send().await {
+            Ok(response) if response.status() == 200 => {
+                let ready_after = thousandths(started.elapsed());
+                let server = Server {
+                    process,
+                    port,
+                    ready_after,
+                };
+                return Ok(Started::Ready(Box::new(server)));
+            }
+            Ok(response) => last = format!("the answer was {}", response.status().as_u16()),
+            Err(error) if error.is_connect() => {}
+            Err(error) if error.is_timeout() => last = "there was no answer within 2 s".into(),
+            Err(_) => last = "the answer was no HTTP".into(),
+        }
+        if started.elapsed() >= deadline {
+            let elsewhere = match listening_ports(process.id()).as_slice() {
+                [] => String::new(),
+                ports if ports.contains(&port) => String::new(),
+                ports => format!(
+                    " It listens on port {} instead: the port is in the environment variable PORT.",
+                    ports
+                        .iter()
+                        .map(u16::to_string)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            };
+            process.end().await;
+            let reason = format!(
+                "The server did not answer GET {} with 200 on the port in PORT within {} s: {last}.\
+                 {elsewhere}",
+                spec.ready, spec.seconds
+            );
+            return Ok(Started::NotReady {
+                reason,
+                output: tail(&process.output()),
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+impl Server {
+    /// Where it listens, e.g. `http://127.0.0.1:40123`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it with all its children: its end, when it came by itself, and its last lines.
+    pub async fn stop(mut self) -> (Option<String>, String) {
+        let died = self
+            .process
+            .exit()
+            .map(|exit| format!("It ended by itself with {exit}."));
+        self.process
+            .stop(Signal::TERM, Duration::from_secs(2))
+            .await;
+        (died, tail(&self.process.output()))
+    }
+}
+
+/// A client for single requests: no proxy, no redirects, and no retries that would hide a fault.
+///
+/// # Errors
+/// When the system gives no sockets.
+pub fn client(timeout: Duration) -> Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .pool_max_idle_per_host(0)
+        .timeout(timeout)
+        .build()
+        .context("make an HTTP client")
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+    Ok(listener.local_addr().context("find a free port")?.port())
+}
+
+/// The last lines of what a server printed, without control characters.
+fn tail(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    let text = lines[lines.len().saturating_sub(OUTPUT_LINES)..].join("\n");
+    let clean: Vec<char> = text
+        .chars()
+        .filter(|c| *c == '\n' || *c == '\t' || !c.is_control())
+        .collect();
+    clean[clean.len().saturating_sub(OUTPUT_CHARS)..]
+        .iter()
+        .collect()
+}
+
+fn thousandths(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// The TCP ports on which a process listens. Empty where there is no `/proc`.
+///
+/// Source of the format: `proc_net_tcp` in the kernel's documentation (state 0A is LISTEN).
+fn listening_ports(pid: u32) -> Vec<u16> {
+    let sockets: BTreeSet<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .filter_map(|link| {
+            Some(
+                link.to_str()?
+                    .strip_prefix("socket:[")?
+                    .strip_suffix(']')?
+                    .to_owned(),
+            )
+        })
+        .collect();
+    let mut ports: Vec<u16> = ["tcp", "tcp6"]
+        .iter()
+        .filter_map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")).ok())
+        .flat_map(|table| {
+            table
+                .lines()
+                .filter_map(|line| {
+                    let fields: Vec<&str> = line.split_whitespace().collect();
+                    let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+                    let port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
+                    (*state == "0A" && sockets.contains(*inode)).then_some(port)
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    async fn not_ready(script: &str, seconds: u64) -> (String, String) {
+        let scratch = Scratch::new().unwrap();
+        let path = scratch.path().join("server");
+        fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        let spec = ServerSpec {
+            seconds,
+            ..ServerSpec::default()
+        };
+        match start(&path, &PathBuf::from("/"), &[], &spec, &scratch)
+            .await
+            .unwrap()
+        {
+            Started::Ready(_) => panic!("ready"),
+            Started::NotReady { reason, output } => (reason, output),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_at_once_is_told_with_its_last_words() {
+        let (reason, output) = not_ready("echo no database >&2; exit 3", 10).await;
+        assert_eq!(
+            reason,
+            "The server ended with exit code 3 before GET /health answered 200."
+        );
+        assert_eq!(output, "no database");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_listens_is_given_up() {
+        let (reason, _) = not_ready("sleep 100", 1).await;
+        assert!(
+            reason.ends_with("within 1 s: nothing listens there."),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn listening_ports_are_found() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(listening_ports(std::process::id()).contains(&port));
+    }
+}
