@@ -362,8 +362,16 @@ impl Dependencies {
         if stand_in.contains_key("build-dependencies") {
             stubs.push(("build.rs", "fn main() {}\n"));
         }
-        let unlockable = ["patch", "replace", "workspace"];
-        if unlockable.iter().any(|name| manifest.contains_key(*name))
+        let unlockable = |name: &str| {
+            // An empty `[workspace]` only says that the package stands alone.
+            manifest
+                .get(name)
+                .is_some_and(|v| v.as_table().is_none_or(|t| !t.is_empty()))
+        };
+        stand_in.insert("workspace".into(), toml::Table::new().into());
+        if ["patch", "replace", "workspace"]
+            .into_iter()
+            .any(unlockable)
             || has_path(&toml::Value::Table(stand_in.clone()))
         {
             return None;
@@ -514,6 +522,7 @@ mod tests {
             tokio = { version = "1", features = ["full"] }
             [profile.release]
             debug = true
+            [workspace]
         "#
         .parse()
         .unwrap();

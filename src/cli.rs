@@ -16,6 +16,7 @@ use crate::console::{Color, Console};
 use crate::content::{Assignment, Content};
 use crate::exit_code::ExitCode;
 
+use crate::loadtest::LoadtestArgs;
 use crate::process;
 
 /// Grades backend exercises by running them: a real Postgres, real load, real query plans.
@@ -46,6 +47,8 @@ enum Command {
     New(exercise::NewArgs),
     /// Judges saved evidence again with today's rubric: no build, no database, no load.
     Regrade(check::RegradeArgs),
+    /// Sends load to a server and measures what comes back.
+    Loadtest(LoadtestArgs),
     /// Lists, proves and describes exercises.
     #[command(subcommand)]
     Exercise(exercise::ExerciseCommand),
@@ -81,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::check(args, &content, &console),
         Command::New(args) => exercise::new(&args, &content, &console),
         Command::Regrade(args) => check::regrade(args, &content, &console),
+        Command::Loadtest(args) => machine::loadtest(args, &console),
         Command::Exercise(command) => exercise::exercise(command, &content, &console),
         Command::Doctor => machine::doctor(&console),
         Command::Completions { shell } => {

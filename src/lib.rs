@@ -75,9 +75,9 @@ pub mod out_dir;
 
 // Conductors: order the hands, know the whole story.
 pub mod content;
+pub mod loadtest;
 pub mod gather;
 pub mod authoring;
-pub mod loadtest;
 
 // Faces: what people and machines see.
 pub mod format;

@@ -170,7 +170,11 @@ impl Loadtest {
         let time = self.plan.warm_up + self.plan.duration;
         on_event(Event::PhaseStarted {
             name: self.heading.clone(),
-            expected: self.plan.max_requests.is_none().then_some(time.as_secs_f64()),
+            expected: self
+                .plan
+                .max_requests
+                .is_none()
+                .then_some(time.as_secs_f64()),
         });
         let run = load::run(self.plan.clone(), |progress| {
             on_event(Event::PhaseProgress {

@@ -10,6 +10,8 @@ use crate::report::{Report, Stage};
 /// One stage.
 #[derive(Debug, Clone, Copy)]
 pub struct Column<'a> {
+    /// Its colour and dash, 1 to 6. Only a starter's is 1, the colour of what is broken.
+    pub series: usize,
     /// The figures that the column shows: the submission's, else the starter's.
     pub shown: &'a Stage,
     /// The reference's, when it ran too and is not shown already.
@@ -50,6 +52,7 @@ pub fn columns(report: &Report) -> Vec<Column<'_>> {
             .find(|column| column.shown.id == stage.id)
         {
             None => columns.push(Column {
+                series: 1,
                 shown: stage,
                 reference: None,
             }),
@@ -63,6 +66,12 @@ pub fn columns(report: &Report) -> Vec<Column<'_>> {
                 (_, ServerKind::Starter) => {}
             },
         }
+    }
+    let others = columns
+        .iter_mut()
+        .filter(|column| column.shown.server != ServerKind::Starter);
+    for (i, column) in others.enumerate() {
+        column.series = i % 5 + 2;
     }
     columns
 }

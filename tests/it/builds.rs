@@ -13,7 +13,7 @@ use feedgrade::scratch::Scratch;
 fn package(scratch: &Scratch, folder: &str, main: &str) -> std::path::PathBuf {
     let path = scratch.folder(folder).unwrap();
     fs::create_dir_all(path.join("src")).unwrap();
-    let manifest = "[package]\nname = \"feed\"\nedition = \"2024\"\n[dependencies]\nitoa = \"1\"\n";
+    let manifest = "[package]\nname = \"feed\"\nedition = \"2024\"\n[dependencies]\nitoa = \"1\"\n[workspace]\n";
     fs::write(path.join("Cargo.toml"), manifest).unwrap();
     fs::write(path.join("src/main.rs"), main).unwrap();
     path
