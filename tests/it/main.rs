@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod builds;
+mod counting_server;
 mod formats;
 mod load;
+mod loadtest;
 mod main_job;
 mod structure;
