@@ -5,6 +5,7 @@
 mod check;
 mod exercise;
 mod machine;
+mod rubric;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ enum Command {
     /// Lists, proves and describes exercises.
     #[command(subcommand)]
     Exercise(exercise::ExerciseCommand),
+    /// Lints rubrics, and measures them against answers that people marked.
+    #[command(subcommand)]
+    Rubric(rubric::RubricCommand),
     /// Tells what this machine has and lacks, and what to do about it.
     Doctor,
     /// Prints completions for a shell.
@@ -87,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Regrade(args) => check::regrade(&args, &content, &console),
         Command::Loadtest(args) => machine::loadtest(args, &console),
         Command::Exercise(command) => exercise::exercise(command, &content, &console),
+        Command::Rubric(command) => rubric::rubric(command, &content, &console),
         Command::Doctor => machine::doctor(&content, &console),
         Command::Completions { shell } => {
             let mut script = Vec::new();
