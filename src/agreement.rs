@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::check::answer::explain::explain;
-use crate::check::answer::grader::{Grader, Judged, Steps};
+use crate::check::answer::grader::{Grader, Steps};
+use crate::check::answer::judged::Judged;
 use crate::check::answer::rule::Mark;
 
 /// An answer that a person marked: one line of a `.jsonl` file. Other fields are passed over.

@@ -5,12 +5,14 @@
 mod check;
 mod exercise;
 mod machine;
+mod rubric;
 
 use std::future::Future;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console::{Color, Console};
 use crate::content::{Assignment, Content};
@@ -52,6 +54,9 @@ enum Command {
     /// Lists, proves and describes exercises.
     #[command(subcommand)]
     Exercise(exercise::ExerciseCommand),
+    /// Lints rubrics, and measures them against answers that people marked.
+    #[command(subcommand)]
+    Rubric(rubric::RubricCommand),
     /// Tells what this machine has and lacks, and what to do about it.
     Doctor,
     /// Prints completions for a shell.
@@ -86,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Regrade(args) => check::regrade(&args, &content, &console),
         Command::Loadtest(args) => machine::loadtest(args, &console),
         Command::Exercise(command) => exercise::exercise(command, &content, &console),
+        Command::Rubric(command) => rubric::rubric(command, &content, &console),
         Command::Doctor => machine::doctor(&content, &console),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -132,7 +138,7 @@ impl<T> Blame<T> for Result<T> {
     }
 }
 
-/// Runs `work` until it ends, or until Ctrl-C or SIGTERM: then it is dropped, and its guards leave
+/// Runs `work` until it ends, or until Ctrl-C, SIGTERM or SIGHUP: then it is dropped, and its guards leave
 /// nothing behind.
 fn run_until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -142,14 +148,14 @@ fn run_until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> R
         .context("start the runtime")
         .ungraded()?;
     runtime.block_on(async {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-                .context("listen for signals")
-                .ungraded()?;
+        let listen = |kind| signal(kind).context("listen for signals").ungraded();
+        let mut terminate = listen(SignalKind::terminate())?;
+        let mut hang_up = listen(SignalKind::hangup())?;
         tokio::select! {
             done = work => done,
             _ = tokio::signal::ctrl_c() => Err(interrupted()),
             _ = terminate.recv() => Err(interrupted()),
+            _ = hang_up.recv() => Err(interrupted()),
         }
     })
 }

@@ -10,12 +10,14 @@
 
 pub mod plan;
 mod failure;
+mod head;
 mod chunked;
 mod answer;
 mod connection;
 mod meter;
 mod pace;
 mod tally;
+mod share;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -31,8 +33,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::evidence::{Generator, Load, Second};
 use pace::{Clock, Slot, Stretch};
 pub use plan::{BodyCheck, BodyPredicate, LoadPlan, Pace, Reach, Target};
+use share::{Message, Shared, Summary, WAKER};
 use tally::{Closing, Tally};
-use worker::{Message, Shared, Summary, WAKER, Worker};
+use worker::Worker;
 
 /// A thread that worked or wanted to for this share of the time was never idle: then the server
 /// could have been asked more.

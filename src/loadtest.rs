@@ -1,14 +1,14 @@
 //! `feedgrade loadtest URL`: the load generator as a tool by itself.
 //!
 //! Reads the options, runs one load, tells it. It grades nothing and starts no server. Text for
-//! people goes where the caller says, what happens meanwhile goes out as events.
+//! people is handed back, what happens meanwhile goes out as events.
 
 mod values;
 mod limit;
 mod summary;
 
 use std::fs::File;
-use std::io::Write;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -26,81 +26,64 @@ use values::TargetValue;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Put load on a server and measure how it does
+/// Puts load on a server and measures how it does.
 ///
 /// By default 100 users ask again and again for 30 seconds, each on one connection and without a
 /// pause (a closed loop). With --rate, requests are due at fixed instants whatever the server does
-/// (an open loop), and latency runs from those instants.
-///
-/// Answers other than 2xx are failures. Redirects are not followed.
+/// (an open loop), and latency runs from those instants. Answers other than 2xx are failures, and
+/// redirects are not followed.
 #[derive(Debug, Clone, Args)]
 pub struct LoadtestArgs {
-    #[expect(clippy::doc_markdown, reason = "help is read as typed")]
-    /// What to ask for, e.g. http://127.0.0.1:3000/feed
+    /// What to ask for, e.g. `http://127.0.0.1:3000/feed`.
     #[arg(value_parser = values::url)]
     url: Url,
-
-    /// Concurrent users, one connection each
+    /// Concurrent users, one connection each.
     #[arg(short = 'c', long, default_value_t = 100, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     users: u32,
-
-    /// How long to measure, e.g. 30s, 500ms, 1m [default: 30s, or with -n until they are done]
+    /// How long to measure, e.g. 30s, 500ms, 1m [default: 30s, or with -n until those are done]
     #[arg(short = 'd', long, value_name = "TIME", value_parser = values::duration)]
     duration: Option<Duration>,
-
-    /// End after this many requests
+    /// Ends after this many requests.
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
-
-    /// Requests that are due each second; --users then limits how many are in flight
-    #[arg(short = 'r', long, value_name = "PER SECOND", value_parser = values::rate)]
+    /// Requests that are due each second; `--users` then limits how many are in flight.
+    #[arg(short = 'r', long, value_name = "PER_SECOND", value_parser = values::rate)]
     rate: Option<f64>,
-
     /// HTTP method [default: GET, or POST with --body]
-    #[arg(short = 'm', long, conflicts_with = "target")]
+    #[arg(short = 'm', long, conflicts_with = "targets")]
     method: Option<String>,
-
-    /// A header, e.g. 'Accept: application/json'. Repeatable
+    /// A header, e.g. 'Accept: application/json'. May be repeated.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = values::header)]
     headers: Vec<(String, String)>,
-
-    /// The request's body, or @FILE. JSON gets its Content-Type when no -H gives one
+    /// The request's body, or @FILE. JSON gets its Content-Type when no -H gives one.
     #[arg(
         short = 'b',
         long,
         value_name = "TEXT|@FILE",
-        conflicts_with = "target"
+        conflicts_with = "targets"
     )]
     body: Option<String>,
-
-    #[expect(clippy::doc_markdown, reason = "help is read as typed")]
-    /// One of several kinds of request, with its weight, e.g. --target '9 GET /feed' --target
-    /// '1 POST /posts {"user_id": 1, "content": "hi"}'. Repeatable; the URL then has no path
-    #[arg(long, value_name = "[WEIGHT] METHOD PATH [BODY]", value_parser = values::target)]
-    target: Vec<TargetValue>,
-
-    /// How long to run before measuring
+    /// One of several kinds of request, with its weight, e.g. '9 GET /feed' and
+    /// '1 POST /posts @post.json'. May be repeated; the URL then has no path.
+    #[arg(long = "target", value_name = "[WEIGHT] METHOD PATH [BODY]", value_parser = values::target)]
+    targets: Vec<TargetValue>,
+    /// How long to run before measuring.
     #[arg(long, default_value = "0s", value_name = "TIME", value_parser = values::duration)]
     warm_up: Duration,
-
-    /// Deadline of one request
+    /// Deadline of one request.
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = values::duration)]
     timeout: Duration,
-
     /// Threads to send from [default: a quarter of the processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: Option<u8>,
-
-    /// Write the figures too, e.g. json=load.json; json=- is stdout, instead of the summary.
-    /// Repeatable
-    #[arg(long, value_name = "json=PATH", value_parser = values::write)]
-    write: Vec<String>,
-
-    /// Exit with 1 when a figure is beyond this, e.g. 'p99>200ms' (also mean, p50, p90, max),
-    /// 'success<99%', 'rps<100', 'failed>0'. Repeatable
-    #[arg(long, value_name = "LIMIT", value_parser = Limit::parse)]
-    fail_on: Vec<Limit>,
+    /// Writes the figures as json=PATH; json=- is stdout, instead of the summary. May be repeated.
+    #[arg(long = "write", value_name = "FORMAT=PATH", value_parser = values::write)]
+    outputs: Vec<String>,
+    /// Exits with 1 when a figure is beyond this, e.g. 'p99>200ms' (also mean, p50, p90, max),
+    /// 'success<99%', 'rps<100', 'failed>0'. May be repeated.
+    #[arg(long = "fail-on", value_name = "LIMIT", value_parser = Limit::parse)]
+    limits: Vec<Limit>,
 }
 
 /// A load test that can start: all is parsed, found and opened.
@@ -153,7 +136,8 @@ pub fn prepare(args: LoadtestArgs) -> Result<Loadtest> {
         threads: args.threads.map(usize::from),
     };
     plan.check()?;
-    let (to_stdout, paths): (Vec<_>, Vec<_>) = args.write.into_iter().partition(|path| path == "-");
+    let (to_stdout, paths): (Vec<_>, Vec<_>) =
+        args.outputs.into_iter().partition(|path| path == "-");
     let files = paths
         .into_iter()
         .map(|path| {
@@ -172,57 +156,41 @@ pub fn prepare(args: LoadtestArgs) -> Result<Loadtest> {
         url: args.url,
         files,
         json_to_stdout: !to_stdout.is_empty(),
-        limits: args.fail_on,
+        limits: args.limits,
     })
 }
 
 impl Loadtest {
-    /// Runs the load, writes the answer to `out` and to the files.
+    /// Runs the load and writes the files. Dropping the future stops the load.
     ///
     /// # Errors
     /// The generator or an output failed; the exit code is 3.
-    pub async fn run(
-        self,
-        out: &mut (dyn Write + Send),
-        on_event: OnEvent<'_>,
-    ) -> Result<ExitCode> {
+    pub async fn run(self, on_event: OnEvent<'_>) -> Result<Told> {
         raise_descriptor_limit(self.plan.pace.connections());
-        let expected = self
-            .plan
-            .max_requests
-            .is_none()
-            .then(|| (self.plan.warm_up + self.plan.duration).as_secs_f64());
-        let name = self.heading.clone();
+        let time = self.plan.warm_up + self.plan.duration;
         on_event(Event::PhaseStarted {
-            name: name.clone(),
-            expected,
+            name: self.heading.clone(),
+            expected: self
+                .plan
+                .max_requests
+                .is_none()
+                .then_some(time.as_secs_f64()),
         });
-        let load = load::run(self.plan.clone(), |progress| {
+        let run = load::run(self.plan.clone(), |progress| {
             on_event(Event::PhaseProgress {
                 detail: summary::progress(progress),
             });
-        });
-        let run = tokio::select! {
-            run = load => run?,
-            signal = tokio::signal::ctrl_c() => {
-                signal.context("listen for Ctrl-C")?;
-                return Ok(ExitCode::Interrupted);
-            }
-        };
+        })
+        .await?;
         on_event(Event::PhaseFinished {
-            name,
+            name: self.heading.clone(),
             seconds: run.load.seconds,
             result: String::new(),
         });
-        self.tell(&run.load, out, on_event)
+        self.tell(&run.load, on_event)
     }
 
-    fn tell(
-        self,
-        load: &Load,
-        out: &mut (dyn Write + Send),
-        on_event: OnEvent<'_>,
-    ) -> Result<ExitCode> {
+    fn tell(self, load: &Load, on_event: OnEvent<'_>) -> Result<Told> {
         let mut json = serde_json::to_string_pretty(&Figures {
             url: self.url.as_str(),
             load,
@@ -232,13 +200,6 @@ impl Loadtest {
             file.write_all(json.as_bytes())
                 .with_context(|| format!("write {path}"))?;
         }
-        let text = if self.json_to_stdout {
-            json
-        } else {
-            summary::summary(&self.heading, load)
-        };
-        out.write_all(text.as_bytes())
-            .context("write the summary")?;
         let mut code = ExitCode::Passed;
         for limit in &self.limits {
             if let Some(seen) = limit.broken_by(load) {
@@ -246,8 +207,22 @@ impl Loadtest {
                 code = ExitCode::Failed;
             }
         }
-        Ok(code)
+        let text = if self.json_to_stdout {
+            json
+        } else {
+            summary::summary(&self.heading, load)
+        };
+        Ok(Told { text, code })
     }
+}
+
+/// The end of a load test.
+#[derive(Debug)]
+pub struct Told {
+    /// For stdout: the summary, or the JSON that was wanted instead.
+    pub text: String,
+    /// 1 when a limit was broken.
+    pub code: ExitCode,
 }
 
 /// What `--write json=` writes: the figures of a stage at the top level.
@@ -263,7 +238,7 @@ fn targets(args: &LoadtestArgs) -> Result<Vec<Target>> {
         Some(query) => format!("{}?{query}", args.url.path()),
         None => args.url.path().to_owned(),
     };
-    if args.target.is_empty() {
+    if args.targets.is_empty() {
         let body = args.body.as_deref().map(read_body).transpose()?;
         let method = match (&args.method, &body) {
             (Some(method), _) => method.to_ascii_uppercase(),
@@ -276,7 +251,7 @@ fn targets(args: &LoadtestArgs) -> Result<Vec<Target>> {
         path == "/",
         "with --target the URL says only where the server is: put {path} into a --target too"
     );
-    args.target
+    args.targets
         .iter()
         .map(|value| {
             let body = value.body.as_deref().map(read_body).transpose()?;

@@ -414,7 +414,7 @@ fn values(metric: Metric, label: &str, cells: [&str; 3]) -> [Option<f64>; 3] {
 
 /// The first number of a cell, with its unit: `~0,5 s`, `1.2k`, `12 %`, `18,090 of 19,200`.
 fn number(cell: &str) -> Option<(f64, Unit)> {
-    let tokens = super::answer::token::read(cell);
+    let tokens = super::answer::reader::read(cell);
     let found = tokens.tokens.iter().find_map(|token| token.quantity);
     if let Some(found) = found {
         return Some((found.value, found.unit));

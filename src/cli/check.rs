@@ -15,6 +15,7 @@ use crate::format::{self, Format, Output, Target};
 use crate::gather::{Order, gather};
 use crate::grade::{Outcome, Verdict};
 use crate::judge::judge;
+use crate::marks::{Marks, review_list};
 use crate::out_dir::{self, OutDir};
 use crate::process;
 use crate::report::{Report, report};
@@ -51,6 +52,9 @@ pub(super) struct RegradeArgs {
     /// Results folders, or `evidence.json` files.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Marks that a person gave: a `review.yaml` of a results folder with its scores filled in.
+    #[arg(long, value_name = "FILE")]
+    marks: Option<PathBuf>,
     #[command(flatten)]
     show: ShowArgs,
 }
@@ -104,8 +108,8 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
         .context("write evidence")
         .ungraded()?;
     out_dir.write("evidence.json", &(text + "\n")).ungraded()?;
-    let report = report_of(&assignment, &evidence);
-    let page = save(&out_dir, &report, template.as_deref()).ungraded()?;
+    let (report, review) = report_of(&assignment, &evidence, None);
+    let page = save(&out_dir, &report, review.as_deref(), template.as_deref()).ungraded()?;
     args.show.show(&report, template.as_deref(), console)?;
     console.line(&format!("report: {}", page.display()));
     Ok(args.show.exit_code(&report))
@@ -114,6 +118,7 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
 pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) -> Done {
     args.show.probe().usage()?;
     let template = template(content).usage()?;
+    let marks = args.marks.as_deref().map(read_marks).transpose().usage()?;
     let mut worst = ExitCode::Passed;
     let evidence: Vec<(PathBuf, Evidence)> = args
         .paths
@@ -123,9 +128,9 @@ pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) 
         .usage()?;
     for (folder, evidence) in evidence {
         let assignment = content.assignment(&evidence.exercise).usage()?;
-        let report = report_of(&assignment, &evidence);
+        let (report, review) = report_of(&assignment, &evidence, marks.as_ref());
         let out_dir = OutDir::at(folder).usage()?;
-        let page = save(&out_dir, &report, template.as_deref()).ungraded()?;
+        let page = save(&out_dir, &report, review.as_deref(), template.as_deref()).ungraded()?;
         args.show.show(&report, template.as_deref(), console)?;
         console.line(&format!("report: {}", page.display()));
         let code = args.show.exit_code(&report);
@@ -136,17 +141,32 @@ pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) 
     Ok(worst)
 }
 
-fn report_of(assignment: &Assignment, evidence: &Evidence) -> Report {
+/// The report, and the answers in it that wait for a person, as a file of marks.
+fn report_of(
+    assignment: &Assignment,
+    evidence: &Evidence,
+    marks: Option<&Marks>,
+) -> (Report, Option<String>) {
     let Assignment {
         exercise,
         rubric,
         material,
     } = assignment;
-    report(
-        exercise,
-        evidence,
-        judge(exercise, rubric, material, evidence),
-    )
+    let mut grade = judge(exercise, rubric, material, evidence);
+    if let Some(marks) = marks {
+        grade = marks.apply(&evidence.submission, rubric, grade);
+    }
+    let review = review_list(&evidence.submission, &grade);
+    (report(exercise, evidence, grade), review)
+}
+
+/// Reads a file of marks.
+fn read_marks(path: &Path) -> Result<Marks> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    Marks::parse(&Source {
+        name: path.display().to_string(),
+        text,
+    })
 }
 
 /// An author's own template for the page, read once so that its mistakes stop the run.
@@ -158,8 +178,22 @@ fn template(content: &Content) -> Result<Option<String>> {
     Ok(Some(source.text))
 }
 
-/// Writes `report.json` and `report.html`; the path of the page.
-fn save(out_dir: &OutDir, report: &Report, template: Option<&str>) -> Result<PathBuf> {
+/// Writes `report.json`, `report.html` and, when answers wait for a person, `review.yaml`; the path
+/// of the page.
+fn save(
+    out_dir: &OutDir,
+    report: &Report,
+    review: Option<&str>,
+    template: Option<&str>,
+) -> Result<PathBuf> {
+    // Scores that a person filled in are never lost to a run.
+    let filled_in = read_marks(&out_dir.path().join("review.yaml"))
+        .is_ok_and(|marks| marks.marks.iter().any(|mark| mark.score.is_some()));
+    match review {
+        _ if filled_in => {}
+        Some(review) => out_dir.write("review.yaml", review).map(drop)?,
+        None => out_dir.remove("review.yaml")?,
+    }
     out_dir.write("report.json", &format::render(Format::Json, report, None)?)?;
     out_dir.write(
         "report.html",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{Blame as _, Done, answer, run_until_interrupted};
 use crate::cargo;
@@ -15,15 +15,14 @@ use crate::scratch::Scratch;
 
 pub(super) fn loadtest(args: LoadtestArgs, console: &Console) -> Done {
     let loadtest = prepare(args).usage()?;
-    let mut text = Vec::new();
-    let code = run_until_interrupted(async {
-        loadtest
-            .run(&mut text, &|event| console.event(event))
-            .await
-            .ungraded()
+    let told = run_until_interrupted(async {
+        loadtest.run(&|event| console.event(event)).await.ungraded()
     })?;
-    answer(console, &String::from_utf8_lossy(&text))?;
-    Ok(code)
+    console
+        .raw(&told.text)
+        .context("write to stdout")
+        .ungraded()?;
+    Ok(told.code)
 }
 
 pub(super) fn doctor(content: &Content, console: &Console) -> Done {

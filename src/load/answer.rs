@@ -4,16 +4,11 @@
 //! section 6.3), its status, and whether the connection may be used again. Bodies are counted off and
 //! thrown away unless they are asked for. Reads no sockets.
 
-use std::mem::MaybeUninit;
-
 use super::chunked::Chunk;
+use super::head::{Ending, Head, LONGEST_HEAD, Malformed};
 
 /// Bodies longer than this many bytes are drained but never kept.
 const KEPT_BODY: usize = 16 << 20;
-
-/// A head, interim answers and trailers apart, is at most this many bytes long.
-const LONGEST_HEAD: usize = 64 << 10;
-const MOST_HEADERS: usize = 128;
 
 /// What is known of an answer so far. Made once for a connection and used again for each answer,
 /// so that reading allocates only when a head arrives in pieces or a body is kept.
@@ -58,10 +53,6 @@ pub(super) enum Fed {
         used: usize,
     },
 }
-
-/// The bytes are no HTTP answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
 
 impl Answer {
     /// Gets ready for the next answer.
@@ -159,41 +150,27 @@ impl Answer {
     /// The head's length when it is whole; then the state is the body's, or [`State::Head`] again
     /// after an interim answer.
     fn parse_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
-        let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
-        let mut response = httparse::Response::new(&mut []);
-        let length = match httparse::ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut response, bytes, &mut headers)
-            .map_err(|_| Malformed)?
-        {
-            httparse::Status::Complete(length) if length <= LONGEST_HEAD => length,
-            httparse::Status::Partial if bytes.len() <= LONGEST_HEAD => return Ok(None),
-            _ => return Err(Malformed),
-        };
-        let status = response.code.ok_or(Malformed)?;
-        if status == 101 {
-            // Nobody asked for another protocol.
-            return Err(Malformed);
-        }
-        if (100..200).contains(&status) {
-            return Ok(Some(length));
-        }
-        let framing = Framing::of(response.headers)?;
-        self.status = status;
-        self.keep_alive = framing.keep_alive(response.version == Some(1));
-        self.state = if self.to_head_request || status == 204 || status == 304 {
-            State::Whole
-        } else {
-            match (framing.chunked, framing.length) {
-                (Some(true), _) => State::Chunk(Chunk::START),
-                (None, Some(0)) => State::Whole,
-                (None, Some(length)) => State::Fixed(length),
-                (Some(false), _) | (None, None) => State::UntilClose,
+        match Head::parse(bytes)? {
+            Head::Part => Ok(None),
+            Head::Interim { length } => Ok(Some(length)),
+            Head::Final {
+                length,
+                status,
+                body,
+                keep_alive,
+            } => {
+                self.status = status;
+                self.state = match body {
+                    _ if self.to_head_request => State::Whole,
+                    Ending::Length(0) => State::Whole,
+                    Ending::Length(length) => State::Fixed(length),
+                    Ending::Chunked => State::Chunk(Chunk::START),
+                    Ending::Close => State::UntilClose,
+                };
+                self.keep_alive = keep_alive && self.state != State::UntilClose;
+                Ok(Some(length))
             }
-        };
-        if self.state == State::UntilClose {
-            self.keep_alive = false;
         }
-        Ok(Some(length))
     }
 
     /// How many of the bytes belonged to the body.
@@ -258,66 +235,6 @@ impl Answer {
 fn take(bytes: &[u8], missing: u64) -> (&[u8], u64) {
     let count = usize::try_from(missing).map_or(bytes.len(), |missing| missing.min(bytes.len()));
     (&bytes[..count], missing - count as u64)
-}
-
-/// What the headers say about the body's end and the connection.
-#[derive(Default)]
-struct Framing {
-    length: Option<u64>,
-    /// `Transfer-Encoding`, which outranks the length: whether `chunked` is the last coding.
-    chunked: Option<bool>,
-    close: bool,
-    explicit_keep_alive: bool,
-}
-
-impl Framing {
-    fn of(headers: &[httparse::Header<'_>]) -> Result<Self, Malformed> {
-        let mut framing = Self::default();
-        for header in headers {
-            // Lengths first: most headers are told apart by that alone.
-            match header.name.len() {
-                14 if header.name.eq_ignore_ascii_case("content-length") => {
-                    let length = decimal(header.value)?;
-                    if framing.length.is_some_and(|before| before != length) {
-                        return Err(Malformed);
-                    }
-                    framing.length = Some(length);
-                }
-                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    let last = header.value.rsplit(|&byte| byte == b',').next();
-                    framing.chunked =
-                        last.map(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
-                }
-                10 if header.name.eq_ignore_ascii_case("connection") => {
-                    for token in header.value.split(|&byte| byte == b',') {
-                        let token = token.trim_ascii();
-                        framing.close |= token.eq_ignore_ascii_case(b"close");
-                        framing.explicit_keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(framing)
-    }
-
-    fn keep_alive(&self, version_1_1: bool) -> bool {
-        !self.close && (version_1_1 || self.explicit_keep_alive)
-    }
-}
-
-fn decimal(value: &[u8]) -> Result<u64, Malformed> {
-    let value = value.trim_ascii();
-    if value.is_empty() || value.len() > 18 {
-        return Err(Malformed);
-    }
-    value.iter().try_fold(0_u64, |so_far, byte| {
-        if byte.is_ascii_digit() {
-            Ok(so_far * 10 + u64::from(byte - b'0'))
-        } else {
-            Err(Malformed)
-        }
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Knows what a byte between the data means. The data itself is [`super::answer`]'s.
 
-use super::answer::Malformed;
+use super::head::Malformed;
 
 /// A chunk's size with its extensions is at most this many bytes long.
 const LONGEST_CHUNK_LINE: u32 = 4 << 10;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -17,13 +17,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::connection::{Connection, Ready, Step};
 use super::failure::Failure;
-use super::meter::{Cost, Reading};
-use super::pace::{Clock, Schedule, Slot, Stretch};
-use super::plan::{LoadPlan, Pace};
+use super::meter::Reading;
+use super::pace::{Schedule, Slot, Stretch};
+use super::plan::Pace;
+use super::share::{Message, Shared, Summary, WAKER};
 use super::tally::{Ended, Tally};
-
-/// The token of the waker that ends a thread's waiting.
-pub(super) const WAKER: Token = Token(usize::MAX);
 
 /// A user who finds nobody listening tries again after this long: no server is gained by asking a
 /// hundred thousand times a second, and the processor is needed elsewhere.
@@ -31,43 +29,6 @@ const REST: Duration = Duration::from_millis(10);
 
 /// Bytes that are read at once; larger answers take several reads.
 const BUFFER: usize = 64 << 10;
-
-/// What all threads of a load share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) plan: LoadPlan,
-    pub(super) clock: Clock,
-    pub(super) threads: u32,
-    /// Each target's bytes.
-    pub(super) wire: Vec<Vec<u8>>,
-    /// Indices into `wire`, to be repeated.
-    pub(super) order: Vec<usize>,
-    /// Closed loop: counted requests that may still be started.
-    pub(super) tickets: Option<AtomicI64>,
-    pub(super) stop: AtomicBool,
-}
-
-/// What a thread tells.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// A slot of time is over.
-    Slot(Slot, Box<Tally>),
-    /// The thread is done.
-    Ended(Summary),
-    /// The generator itself failed.
-    Broken(io::Error),
-}
-
-/// How a thread's work ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Summary {
-    pub(super) at: Instant,
-    /// All requests were made, before the time was over.
-    pub(super) exhausted: bool,
-    pub(super) unfinished: u64,
-    pub(super) worst_lag: Duration,
-    pub(super) cost: Cost,
-}
 
 /// One connection and the request on it.
 struct User {

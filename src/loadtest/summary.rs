@@ -231,7 +231,21 @@ mod tests {
             },
             ..Load::default()
         };
-        insta::assert_snapshot!(summary("GET http://127.0.0.1:3000/feed", &load), @"");
+        insta::assert_snapshot!(summary("GET http://127.0.0.1:3000/feed", &load), @r"
+        GET http://127.0.0.1:3000/feed
+
+          requests        1000   500.0 a second for 2.0 s
+          failed            10   99.00 % succeeded
+                            10   status 503
+          reconnects         3   connections that ended and were opened again
+
+          latency   mean 20.2 ms   p50 18.0 ms   p90 30.0 ms   p99 200 ms   max 12.5 s
+
+          up to   20.0 ms        900  90.00 %  ####################################
+          up to    250 ms        100  10.00 %  ####
+
+          generator 1 thread, 0.25 s of CPU time, 12 % busy
+        ");
     }
 
     #[test]

@@ -4,9 +4,11 @@
 
 mod bad_input;
 mod builds;
+mod counting_server;
 mod database;
 mod formats;
 mod load;
+mod loadtest;
 mod main_job;
 mod skip;
 mod structure;

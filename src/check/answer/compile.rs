@@ -188,6 +188,12 @@ fn reaches(node: &Node, wanted: usize, groups: &[Vec<Node>], seen: &mut BTreeSet
 }
 
 impl Question {
+    /// All hints of the question; learners have read them.
+    pub fn hints(&self) -> impl Iterator<Item = &str> {
+        let ideas = self.ideas.iter().filter_map(|idea| idea.hint.as_deref());
+        ideas.chain(self.misconceptions.iter().map(|wrong| wrong.hint.as_str()))
+    }
+
     fn new(
         rubric: &QuestionRubric,
         names: &BTreeMap<String, usize>,

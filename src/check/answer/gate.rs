@@ -434,7 +434,7 @@ pub fn hedges(tokens: &Tokens) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::token::read;
+    use super::super::reader::read;
     use super::*;
 
     fn gate(text: &str) -> Option<Gate> {

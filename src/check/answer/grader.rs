@@ -7,19 +7,17 @@ use std::borrow::Cow;
 use crate::answers;
 use crate::check::Material;
 use crate::exercise::Exercise;
-use crate::grade::{AnswerGrade, Idea, Misconception};
 
 use super::compile::{self, Compiled, Question};
 use super::gate::{self, Gate, Shingles};
-use super::matching::{Hit, Matcher};
+use super::judged::{Judged, JudgedIdea, judge_idea, judge_misconception};
+use super::matching::Matcher;
 use super::negation::{self, Negations};
-use super::pattern::{Node, Pattern};
+use super::pattern::Node;
+use super::review::Review;
 use super::rule::Mark;
-use super::token::{self, Tokens};
-use super::{AnswersRubric, Polarity, Role, english, language, stem};
-
-/// Longest quote of a learner's words, in characters.
-const MAX_QUOTE: usize = 160;
+use super::token::Tokens;
+use super::{AnswersRubric, Role, english, language, reader, stem};
 
 /// Which steps are taken: all of them, except when an ablation asks what one is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,148 +53,6 @@ impl Default for Steps {
     }
 }
 
-/// Why a person should look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Review {
-    /// Not in English: the language.
-    OtherLanguage(&'static str),
-    /// The key again.
-    PastedKey,
-    /// Words in an order that no sentence has.
-    WordSalad,
-    /// Right and wrong ideas.
-    RightAndWrong,
-    /// An idea is said and denied.
-    Contradiction,
-    /// An idea is denied.
-    Denied,
-    /// It may be so, it may be otherwise.
-    Hedged,
-    /// It may be irony.
-    Ironic,
-    /// The mark hangs on a weak pattern.
-    Weak,
-    /// Long and without a known idea.
-    Unmatched,
-    /// Longer than what is judged.
-    Long,
-}
-
-impl Review {
-    /// Its name in statistics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OtherLanguage(_) => "other language",
-            Self::PastedKey => "pasted key",
-            Self::WordSalad => "word salad",
-            Self::RightAndWrong => "right and wrong",
-            Self::Contradiction => "contradiction",
-            Self::Denied => "denied",
-            Self::Hedged => "hedged",
-            Self::Ironic => "ironic",
-            Self::Weak => "weak",
-            Self::Unmatched => "unmatched",
-            Self::Long => "long",
-        }
-    }
-
-    /// One sentence.
-    #[must_use]
-    pub fn sentence(self) -> String {
-        match self {
-            Self::OtherLanguage(language::SCRIPT | language::UNKNOWN) => {
-                "It is not in English, so a person should mark it.".to_owned()
-            }
-            Self::OtherLanguage(language) => {
-                format!("It seems to be in {language}, so a person should mark it.")
-            }
-            Self::PastedKey => {
-                "Most of it is word for word a text that goes around as the answer.".into()
-            }
-            Self::WordSalad => "Its words stand in an order that sentences do not have.".into(),
-            Self::RightAndWrong => "It holds right ideas and a mistaken one.".into(),
-            Self::Contradiction => "It says an idea in one place and denies it in another.".into(),
-            Self::Denied => "It denies an idea that the question is about.".into(),
-            Self::Hedged => "It leaves open whether it is so.".into(),
-            Self::Ironic => "It may not be meant as it is said.".into(),
-            Self::Weak => "One of its ideas is only hinted at.".into(),
-            Self::Unmatched => "It is a long answer in words that the rubric does not know.".into(),
-            Self::Long => "It is so long that only its beginning was judged.".into(),
-        }
-    }
-}
-
-/// A pattern that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The pattern as the author wrote it.
-    pub pattern: String,
-    /// The learner's words.
-    pub quote: String,
-    /// Bytes in the answer, from and to.
-    pub span: (usize, usize),
-    /// The stems of the words that were used, numbers left out, sorted.
-    pub stems: Vec<String>,
-    /// Whether it stands in the scope of a negation.
-    pub negated: bool,
-    /// Whether it is a weak pattern.
-    pub weak: bool,
-}
-
-/// An idea of the rubric, and where it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JudgedIdea {
-    /// Its id.
-    pub id: String,
-    /// What it is for.
-    pub role: Role,
-    /// Its hint.
-    pub hint: Option<String>,
-    /// The hit that earns it.
-    pub found: Option<Found>,
-    /// A hit the wrong way round.
-    pub denied: Option<Found>,
-    /// How many patterns hit the right way and the wrong way round.
-    pub hits: (usize, usize),
-}
-
-/// A mistaken idea that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JudgedMisconception {
-    /// Its id.
-    pub id: String,
-    /// The ceiling.
-    pub cap: Mark,
-    /// Its hint.
-    pub hint: String,
-    /// Where.
-    pub found: Found,
-}
-
-/// All that is known of one answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
-    /// The question.
-    pub question: String,
-    /// The answer.
-    pub text: String,
-    /// The mark.
-    pub mark: Mark,
-    /// The gate that stopped it.
-    pub gate: Option<Gate>,
-    /// The ideas of the rubric.
-    pub ideas: Vec<JudgedIdea>,
-    /// Mistaken ideas that were found.
-    pub misconceptions: Vec<JudgedMisconception>,
-    /// Why a person should look.
-    pub reviews: Vec<Review>,
-    /// Words that were read as others.
-    pub corrections: Vec<(String, String)>,
-    /// Further remarks that call for a person.
-    pub notes: Vec<String>,
-}
-
 /// Grades answers to the questions of one exercise.
 #[derive(Debug)]
 pub struct Grader<'a> {
@@ -216,11 +72,11 @@ impl<'a> Grader<'a> {
         let mut starter = Shingles::default();
         // Code is longer than what is judged of an answer, so it is read in pieces.
         for piece in material.starter_code.split("\n\n") {
-            starter.add(&token::read(piece));
+            starter.add(&reader::read(piece));
         }
         let mut brief = Shingles::default();
         for piece in material.brief.split("\n\n") {
-            brief.add(&token::read(piece));
+            brief.add(&reader::read(piece));
         }
         Self {
             compiled: rubric.compiled(),
@@ -262,7 +118,7 @@ impl<'a> Grader<'a> {
     pub fn judge(&self, question: &str, text: &str) -> Judged {
         let unknown = Question::default();
         let rubric = self.compiled.questions.get(question).unwrap_or(&unknown);
-        let mut tokens = token::read(text);
+        let mut tokens = reader::read(text);
         let mut judged = Judged::new(question, text);
         if self.steps.gates {
             judged.gate = self.copy_gate(question, rubric, text, &mut tokens);
@@ -271,7 +127,7 @@ impl<'a> Grader<'a> {
                 return judged;
             }
             let key = self.keys.questions.get(question);
-            let key = key.map(|key| token::read(&key.text)).unwrap_or_default();
+            let key = key.map(|key| reader::read(&key.text)).unwrap_or_default();
             if is_pasted(rubric, &key, &tokens) {
                 judged.reviews.push(Review::PastedKey);
             } else if gate::is_shuffled(&tokens, &key) {
@@ -344,7 +200,10 @@ impl<'a> Grader<'a> {
     ) -> Option<Gate> {
         let mut given = self.brief.clone();
         if let Some(question) = self.exercise.questions.iter().find(|q| *q.id == question) {
-            given.add(&token::read(&question.text));
+            given.add(&reader::read(&question.text));
+        }
+        for hint in rubric.hints() {
+            given.add(&reader::read(hint));
         }
         for fingerprint in &rubric.given_texts {
             given.add_fingerprint(fingerprint);
@@ -505,97 +364,6 @@ fn score(question: &Question, found: impl Fn(&str) -> bool) -> Mark {
     }
 }
 
-fn judge_idea(
-    idea: &compile::Idea,
-    matcher: &mut Matcher<'_>,
-    tokens: &Tokens,
-    text: &str,
-) -> JudgedIdea {
-    let mut judged = JudgedIdea::missing(idea);
-    for (pattern, weak) in &idea.patterns {
-        for hit in matcher.find(pattern) {
-            let (place, count) = if counts(idea.polarity, &hit) {
-                (&mut judged.found, &mut judged.hits.0)
-            } else {
-                (&mut judged.denied, &mut judged.hits.1)
-            };
-            *count += 1;
-            let better = place.as_ref().is_none_or(|known| known.weak && !*weak);
-            if better {
-                *place = Some(found(pattern, *weak, &hit, tokens, text));
-            }
-        }
-    }
-    // A bare number beside a denial proves nothing: `no timeout of 150 ms`.
-    let bare = judged
-        .found
-        .as_ref()
-        .is_some_and(|found| found.stems.is_empty());
-    if bare && judged.denied.is_some() {
-        judged.found = None;
-    }
-    judged
-}
-
-fn counts(polarity: Polarity, hit: &Hit) -> bool {
-    match polarity {
-        Polarity::Affirmed => !hit.negated,
-        Polarity::Negated => hit.negated,
-        Polarity::Either => true,
-    }
-}
-
-fn judge_misconception(
-    misconception: &compile::Misconception,
-    matcher: &mut Matcher<'_>,
-    tokens: &Tokens,
-    text: &str,
-) -> Option<JudgedMisconception> {
-    misconception.patterns.iter().find_map(|pattern| {
-        let hits = matcher.find(pattern);
-        let hit = hits
-            .iter()
-            .find(|hit| counts(misconception.polarity, hit))?;
-        Some(JudgedMisconception {
-            id: misconception.id.clone(),
-            cap: misconception.cap,
-            hint: misconception.hint.clone(),
-            found: found(pattern, false, hit, tokens, text),
-        })
-    })
-}
-
-fn found(pattern: &Pattern, weak: bool, hit: &Hit, tokens: &Tokens, text: &str) -> Found {
-    let (first, last) = match (hit.used.first(), hit.used.last()) {
-        (Some(first), Some(last)) => (*first, *last),
-        _ => (0, 0),
-    };
-    let quote = tokens.quote(text, first, last);
-    let used = hit.used.iter().filter_map(|at| tokens.tokens.get(*at));
-    let words = used.filter(|token| token.quantity.is_none());
-    let mut stems: Vec<String> = words.map(|token| token.stem.clone()).collect();
-    stems.sort_unstable();
-    let start = tokens.tokens.get(first).map_or(0, |token| token.start);
-    Found {
-        pattern: pattern.source.clone(),
-        quote: shortened(quote),
-        span: (start, start + quote.len()),
-        stems,
-        negated: hit.negated,
-        weak,
-    }
-}
-
-/// One line, of bounded length.
-fn shortened(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MAX_QUOTE {
-        return line;
-    }
-    let head: String = line.chars().take(MAX_QUOTE - 1).collect();
-    format!("{head}…")
-}
-
 /// Long prose without a known idea, that is neither a refusal nor about other matters: mostly an
 /// image, sometimes an idea that the rubric does not know.
 fn is_unmatched(tokens: &Tokens) -> bool {
@@ -609,158 +377,4 @@ fn is_unmatched(tokens: &Tokens) -> bool {
         .filter(|token| english::is_of_the_trade(&token.stem))
         .count();
     tokens.tokens.len() >= 12 && !gate::is_refusal(tokens) && trade * 8 <= matter().count()
-}
-
-impl JudgedIdea {
-    fn missing(idea: &compile::Idea) -> Self {
-        Self {
-            id: idea.id.clone(),
-            role: idea.role,
-            hint: idea.hint.clone(),
-            found: None,
-            denied: None,
-            hits: (0, 0),
-        }
-    }
-
-    /// Whether the same words say it in one place and deny it in another.
-    #[must_use]
-    pub fn is_contradicted(&self) -> bool {
-        match (&self.found, &self.denied) {
-            (Some(found), Some(denied)) => {
-                !found.stems.is_empty()
-                    && found.pattern == denied.pattern
-                    && found.stems == denied.stems
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Judged {
-    fn new(question: &str, text: &str) -> Self {
-        Self {
-            question: question.to_owned(),
-            text: text.to_owned(),
-            mark: Mark::None,
-            gate: None,
-            ideas: Vec::new(),
-            misconceptions: Vec::new(),
-            reviews: Vec::new(),
-            corrections: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
-
-    /// A remark that calls for a person.
-    pub fn note(&mut self, note: &str) {
-        self.notes.push(note.to_owned());
-    }
-
-    /// Whether a person should look.
-    #[must_use]
-    pub fn needs_review(&self) -> bool {
-        !self.reviews.is_empty() || !self.notes.is_empty()
-    }
-
-    fn counted(&self) -> (usize, usize) {
-        let needed = |idea: &&JudgedIdea| matches!(idea.role, Role::Needed | Role::Required);
-        let all = self.ideas.iter().filter(needed).count();
-        let found = self.ideas.iter().filter(needed);
-        (found.filter(|idea| idea.found.is_some()).count(), all)
-    }
-
-    /// What was seen, for learners.
-    #[must_use]
-    pub fn actual(&self) -> String {
-        if let Some(gate) = self.gate {
-            return gate.name().to_owned();
-        }
-        let (found, all) = self.counted();
-        let ideas = if all == 1 { "idea" } else { "ideas" };
-        let wrong = match self.misconceptions.len() {
-            0 => String::new(),
-            1 => ", and a mistaken one".to_owned(),
-            count => format!(", and {count} mistaken ones"),
-        };
-        format!("{found} of {all} {ideas} found{wrong}")
-    }
-
-    /// Why it did not earn everything. Also there when it did.
-    #[must_use]
-    pub fn reason(&self) -> String {
-        if let Some(gate) = self.gate {
-            return gate.advice().to_owned();
-        }
-        let (found, all) = self.counted();
-        let wrong = self
-            .misconceptions
-            .iter()
-            .any(|wrong| wrong.cap <= self.mark);
-        if wrong {
-            return "The answer holds an idea that does not fit what the server does.".into();
-        }
-        if let Some(review) = self.reviews.first()
-            && matches!(
-                review,
-                Review::OtherLanguage(_) | Review::WordSalad | Review::Hedged
-            )
-        {
-            return review.sentence();
-        }
-        match (found, all) {
-            (0, _) => "None of the ideas was found in the answer.".into(),
-            (found, all) if found < all => {
-                format!("{found} of {all} ideas were found in the answer.")
-            }
-            _ => "The ideas are there, but not in full.".into(),
-        }
-    }
-
-    /// What reports show of it.
-    #[must_use]
-    pub fn into_grade(self, line: usize) -> AnswerGrade {
-        let mut review_reasons: Vec<String> = self
-            .reviews
-            .iter()
-            .map(|review| review.sentence())
-            .collect();
-        review_reasons.extend(self.notes);
-        let shown = |idea: &JudgedIdea| match idea.role {
-            Role::Needed | Role::Required => true,
-            Role::Bonus => idea.found.is_some(),
-            Role::Signal => false,
-        };
-        AnswerGrade {
-            question: self.question,
-            text: self.text.chars().take(answers::MAX_ANSWER_CHARS).collect(),
-            line,
-            ideas: self
-                .ideas
-                .into_iter()
-                .filter(shown)
-                .map(|idea| Idea {
-                    found: idea.found.is_some(),
-                    hint: if idea.found.is_some() {
-                        None
-                    } else {
-                        idea.hint
-                    },
-                    quote: idea.found.map(|found| found.quote),
-                })
-                .collect(),
-            misconceptions: self
-                .misconceptions
-                .into_iter()
-                .map(|wrong| Misconception {
-                    quote: wrong.found.quote,
-                    hint: wrong.hint,
-                })
-                .collect(),
-            gate: self
-                .gate
-                .map(|gate| format!("{}: {}", gate.name(), gate.advice())),
-            review_reasons,
-        }
-    }
 }

@@ -40,7 +40,7 @@ pub fn other_than_english(tokens: &Tokens) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::token::read;
+    use super::super::reader::read;
     use super::*;
 
     #[test]

@@ -156,11 +156,11 @@ impl<'a> Matcher<'a> {
             .any(|cue| !used.contains(&cue))
     }
 
-    /// Whether every negation that a hit uses reaches the word after it.
+    /// Whether every negation that a hit uses reaches the word after it, in the same clause.
     fn reaches(&self, used: &[usize]) -> bool {
-        used.windows(2).all(|pair| {
-            !self.negations.cues[pair[0]] || self.negations.scopes[pair[1]] == Some(pair[0])
-        })
+        let clause = |at: usize| self.tokens.tokens[at].clause;
+        used.windows(2)
+            .all(|pair| !self.negations.cues[pair[0]] || clause(pair[0]) == clause(pair[1]))
     }
 
     fn joined(&self, hit: &Hit, others: &[Hit], part: &Part) -> Option<Hit> {
@@ -242,11 +242,20 @@ impl<'a> Matcher<'a> {
         };
         let mut places = Vec::new();
         let mut skipped = 0;
+        let mut listed = true;
         for place in way.end..tokens.len().min(way.end + gap + 4) {
             if tokens[place].sentence != tokens[*last].sentence || skipped > gap {
                 break;
             }
             places.push(place);
+            // What is said of one option is not said of the next one, unless both are named in one
+            // go: `B and C hide it`.
+            let word = tokens[place].word.as_str();
+            if tokens[place].letter && !listed {
+                break;
+            }
+            listed &= tokens[place].letter
+                || matches!(word, "and" | "or" | "nor" | "option" | "options" | "both");
             skipped += usize::from(!self.filler[place]);
         }
         places
@@ -314,7 +323,7 @@ mod tests {
 
     use super::super::negation;
     use super::super::pattern::{Vocabulary, parse};
-    use super::super::token::read;
+    use super::super::reader::read;
     use super::*;
 
     /// The hits of a pattern, as quotes, `-` before negated ones.

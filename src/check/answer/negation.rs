@@ -124,7 +124,7 @@ fn ends_scope(word: &str, distance: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::token::read;
+    use super::super::reader::read;
     use super::*;
 
     fn negated(text: &str) -> Vec<String> {

@@ -253,7 +253,18 @@ impl Parser<'_> {
                     });
                 }
                 Some(_) => {
+                    let start = self.at;
                     let node = self.any()?;
+                    // `wait|line up|queue` means two words in a row; hardly ever is that meant.
+                    let list = self.depth == 0 && matches!(node, Node::Any(_));
+                    if list && gap.is_none() && steps.last().is_some_and(is_list) {
+                        return Err(Mistake {
+                            offset: start,
+                            message: "two lists side by side: put phrases in brackets, like \
+                                      `wait|(line up)|queue`, or a gap like `~2` between the lists"
+                                .into(),
+                        });
+                    }
                     let optional = self.take('?');
                     let gap = gap.take().unwrap_or(GAP);
                     steps.push(Step {
@@ -374,6 +385,10 @@ impl Parser<'_> {
     }
 }
 
+fn is_list(step: &Step) -> bool {
+    matches!(step.node, Node::Any(_))
+}
+
 fn one_of(mut nodes: Vec<Node>) -> Node {
     match nodes.pop() {
         Some(node) if nodes.is_empty() => node,
@@ -408,6 +423,7 @@ mod tests {
         assert_eq!(mistake("a b? ~3").1, "a word is missing after the gap");
         assert_eq!(mistake("#abc").0, 0);
         assert_eq!(mistake("a | b").0, 2);
+        assert_eq!(mistake("wait|line up|queue").0, 10);
         assert!(mistake(&"(".repeat(100)).1.contains("too deep"));
     }
 
