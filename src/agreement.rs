@@ -425,7 +425,10 @@ mod tests {
             })
             .collect();
         let [low, high] = interval(&pairs);
-        assert_eq!([low, high], interval(&pairs));
+        assert_eq!(format!("{low} {high}"), {
+            let [low, high] = interval(&pairs);
+            format!("{low} {high}")
+        });
         let kappa = qwk(&confusion(&pairs));
         assert!(
             low < kappa && kappa < high && low > 0.5,

@@ -26,6 +26,8 @@ pub mod review;
 pub mod judged;
 pub mod grader;
 pub mod explain;
+#[cfg(test)]
+mod shipped;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -246,7 +246,11 @@ pub fn is_unknown_language(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> 
         .iter()
         .filter(|token| token.quantity.is_none());
     let (known, unknown): (Vec<_>, Vec<_>) = words.partition(|token| is_known(&token.word));
-    unknown.len() >= 4 && unknown.len() > known.len()
+    let odd = unknown
+        .iter()
+        .filter(|token| is_unpronounceable(&token.word))
+        .count();
+    unknown.len() >= 4 && unknown.len() > known.len() && odd * 3 < unknown.len()
 }
 
 /// Keys hit at random: hardly a vowel, or many consonants in a row.

@@ -3,6 +3,7 @@
 //! Pure. What was found carries the words that it was found in.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::answers;
 use crate::check::Material;
@@ -18,6 +19,9 @@ use super::review::Review;
 use super::rule::Mark;
 use super::token::Tokens;
 use super::{AnswersRubric, Role, english, language, reader, stem};
+
+/// The most different words of an answer that are looked up as slips.
+const MAX_CORRECTIONS: usize = 150;
 
 /// Which steps are taken: all of them, except when an ablation asks what one is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,19 +179,34 @@ impl<'a> Grader<'a> {
 
     /// Reads unknown words as the known ones that they are slips of.
     fn correct(&self, tokens: &mut Tokens) -> Vec<(String, String)> {
-        let mut corrections = Vec::new();
+        let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
         for token in &mut tokens.tokens {
-            let known = token.quantity.is_some() || self.compiled.vocabulary.knows(&token.word);
-            if self.steps.typos
-                && !known
-                && let Some(meant) = self.compiled.speller.correct(&token.word)
+            if !self.steps.typos
+                || token.quantity.is_some()
+                || self.compiled.vocabulary.knows(&token.word)
             {
-                corrections.push((token.word.clone(), meant.to_owned()));
-                token.stem = stem::stem(meant);
-                meant.clone_into(&mut token.word);
+                continue;
+            }
+            let meant = match known.get(&token.word) {
+                Some(meant) => meant.clone(),
+                // More unknown words are no slips, and each costs a look at the whole list.
+                None if known.len() >= MAX_CORRECTIONS => None,
+                None => {
+                    let meant = self.compiled.speller.correct(&token.word);
+                    let meant = meant.map(str::to_owned);
+                    known.insert(token.word.clone(), meant.clone());
+                    meant
+                }
+            };
+            if let Some(meant) = meant {
+                token.stem = stem::stem(&meant);
+                token.word = meant;
             }
         }
-        corrections
+        known
+            .into_iter()
+            .filter_map(|(typo, meant)| Some((typo, meant?)))
+            .collect()
     }
 
     /// Tells copies, and leaves out what is copied or only asked.
@@ -288,11 +307,8 @@ impl<'a> Grader<'a> {
         }
         if let Some(language) = other_language {
             // Never a zero for what cannot be read here.
-            judged.mark = judged.mark.max(if tokens.tokens.len() >= 6 {
-                Mark::Half
-            } else {
-                Mark::None
-            });
+            let long = tokens.tokens.len() >= 6 || tokens.foreign_letters >= 10;
+            judged.mark = judged.mark.max(if long { Mark::Half } else { Mark::None });
             judged.reviews.push(Review::OtherLanguage(language));
         } else if gate::is_word_salad(tokens) || judged.reviews.contains(&Review::WordSalad) {
             judged.mark = judged.mark.min(Mark::Half);
