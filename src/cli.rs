@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console::{Color, Console};
 use crate::content::{Assignment, Content};
+use crate::database::{Choice, docker_host_to_set};
 use crate::exit_code::ExitCode;
 
 use crate::loadtest::LoadtestArgs;
@@ -158,6 +159,24 @@ fn run_until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> R
             _ = hang_up.recv() => Err(interrupted()),
         }
     })
+}
+
+/// Starts the program again with `DOCKER_HOST` where only rootless Docker or podman answers: the
+/// library behind containers reads it from the environment, which nobody may change while threads
+/// run. Returns when there is no need to, or it does not work; then the engine is asked as it is.
+fn find_docker(database: &Choice) {
+    use std::os::unix::process::CommandExt as _;
+    if !matches!(database, Choice::Auto | Choice::Container) {
+        return;
+    }
+    let found = run_until_interrupted(async { Ok(docker_host_to_set().await) });
+    if let (Ok(Some(host)), Ok(program)) = (found, std::env::current_exe()) {
+        let arguments = std::env::args_os().skip(1);
+        let _ = std::process::Command::new(program)
+            .args(arguments)
+            .env("DOCKER_HOST", host)
+            .exec();
+    }
 }
 
 fn interrupted() -> Failure {

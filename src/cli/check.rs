@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Blame as _, Done, Failure, assignment, run_until_interrupted};
+use super::{Blame as _, Done, Failure, assignment, find_docker, run_until_interrupted};
 use crate::console::Console;
 use crate::content::{Assignment, Content};
 use crate::database;
@@ -84,6 +84,7 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
     args.show.probe().usage()?;
     let template = template(content).usage()?;
     let out_dir = OutDir::open(args.out.as_deref(), &submission).usage()?;
+    find_docker(&args.database);
     sweep(console);
     let evidence = run_until_interrupted(async {
         let on_event = |event| console.event(event);

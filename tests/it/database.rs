@@ -21,6 +21,8 @@ use feedgrade::scratch::Scratch;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
 
+use crate::skip::skip;
+
 const IMAGE: &str = "postgres:15";
 const SCHEMA: &str = "
     CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
@@ -36,16 +38,6 @@ const SEED: &str = "
            '2025-01-01Z'::timestamptz + (n * 7919 % 30000) * interval '4 minutes'
     FROM generate_series(1, 30000) AS n;";
 const DIGEST: &str = "SELECT count(*), md5(string_agg(content, '' ORDER BY id)) FROM posts;";
-
-/// Whether a test may be skipped, after saying so.
-fn skip(backend: &str, why: &dyn std::fmt::Display) {
-    let required = std::env::var("FEEDGRADE_TEST_REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split(',').any(|name| name == backend),
-        "{backend} is required: {why}"
-    );
-    eprintln!("SKIPPED: {backend}: {why}");
-}
 
 async fn start(choice: Choice, scratch: &Scratch) -> anyhow::Result<Database> {
     let started = Instant::now();
