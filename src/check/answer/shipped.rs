@@ -10,6 +10,7 @@ use crate::agreement;
 use crate::check::Material;
 use crate::exercise::Exercise;
 use crate::rubric::Rubric;
+use crate::rubric_lint::{Severity, lint};
 use crate::yaml::Source;
 
 const EXERCISE: &str = r#"
@@ -253,8 +254,8 @@ fn restating_the_question_neither_helps_nor_hurts() {
 #[test]
 fn marks_agree_with_people_on_answers_of_many_kinds() {
     let shipped = Shipped::new();
-    let text = include_str!("../../../tests/answers/extra.jsonl");
-    let labelled = agreement::parse("extra.jsonl", text).unwrap();
+    let text = include_str!("../../../tests/answers/labelled.jsonl");
+    let labelled = agreement::parse("labelled.jsonl", text).unwrap();
     let agreement = agreement::measure(&shipped.grader(), &labelled);
     let told = agreement.to_text(5);
     assert!(agreement.qwk >= 0.9, "{told}");
@@ -266,6 +267,27 @@ fn marks_agree_with_people_on_answers_of_many_kinds() {
         agreement.review_share <= 0.2 && agreement.false_zero == 0,
         "{told}"
     );
+}
+
+#[test]
+fn the_lint_finds_no_fault() {
+    let shipped = Shipped::new();
+    let source = source(
+        "rubrics/connection-pools.yaml",
+        include_str!("../../../rubrics/connection-pools.yaml"),
+    );
+    let remarks = lint(
+        &source,
+        &shipped.rubric,
+        &shipped.exercise,
+        &shipped.material,
+    );
+    let faults: Vec<String> = remarks
+        .into_iter()
+        .filter(|remark| remark.severity == Severity::Fault)
+        .map(|remark| remark.text)
+        .collect();
+    assert_eq!(faults, [""; 0], "{}", faults.join("\n\n"));
 }
 
 #[test]
