@@ -1,5 +1,6 @@
 //! `feedgrade rubric`: what the author of a rubric needs to get it right.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -154,10 +155,10 @@ fn check(file: &Path, content: &Content, console: &Console) -> Done {
         text.push_str(&remark.text);
         text.push_str("\n\n");
     }
-    text.push_str(&match (faults, remarks.len()) {
-        (0, 0) => "No remarks.\n".to_owned(),
-        (faults, all) => format!("{faults} faults, {} notes.\n", all - faults),
-    });
+    let _ = match (faults, remarks.len()) {
+        (0, 0) => writeln!(text, "No remarks."),
+        (faults, all) => writeln!(text, "{faults} faults, {} notes.", all - faults),
+    };
     answer(console, &text)?;
     Ok(if faults == 0 {
         ExitCode::Passed
