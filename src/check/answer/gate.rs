@@ -209,6 +209,9 @@ fn is_keyword_list(text: &str, tokens: &Tokens) -> bool {
         .filter(|token| english::is_verb(&token.stem))
         .count();
     let parts = 1 + text.matches([',', ';', '/', '\n']).count();
+    if glue == 0 && all >= 10 && verbs * 10 <= all {
+        return true;
+    }
     if verbs > 0 {
         return glue == 0 && parts >= 5 && parts * 3 >= all && verbs * 8 <= all;
     }

@@ -287,11 +287,12 @@ impl<'a> Grader<'a> {
         let all_denied = ideas()
             .filter(|idea| matches!(idea.role, Role::Needed | Role::Required))
             .all(|idea| idea.denied.is_some());
-        let dense = cues >= 3 && cues * 10 >= tokens.tokens.len() && denied > 0;
+        let dense =
+            cues >= 3 && cues * 10 >= tokens.tokens.len() && denied > 0 && denied >= affirmed;
         let altered = judged.reviews.contains(&Review::PastedKey)
             && cues >= 2
             && cues >= tokens.sentences() + usize::from(tokens.sentences() > 2);
-        if all_denied && denied > 0 || dense || altered {
+        if all_denied && denied > 0 && denied * 3 >= affirmed * 2 || dense || altered {
             judged.mark = judged.mark.min(Mark::Half);
             judged.reviews.push(Review::Contradiction);
         }
