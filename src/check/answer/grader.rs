@@ -3,7 +3,7 @@
 //! Pure. What was found carries the words that it was found in.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answers;
 use crate::check::Material;
@@ -177,6 +177,21 @@ impl<'a> Grader<'a> {
         judged
     }
 
+    /// What the question is about: its text and the hints.
+    fn topic(&self, question: &str, rubric: &Question) -> Tokens {
+        let asked = self
+            .exercise
+            .questions
+            .iter()
+            .find(|asked| *asked.id == question);
+        let mut text = asked.map(|asked| asked.text.clone()).unwrap_or_default();
+        for hint in rubric.hints() {
+            text.push_str("\n\n");
+            text.push_str(hint);
+        }
+        reader::read(&text)
+    }
+
     /// Reads unknown words as the known ones that they are slips of.
     fn correct(&self, tokens: &mut Tokens) -> Vec<(String, String)> {
         let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
@@ -317,7 +332,7 @@ impl<'a> Grader<'a> {
         } else if judged.mark == Mark::None
             && judged.misconceptions.is_empty()
             && judged.reviews.is_empty()
-            && is_unmatched(tokens)
+            && is_unmatched(tokens, &self.topic(&judged.question, rubric))
         {
             judged.reviews.push(Review::Unmatched);
         }
@@ -383,15 +398,19 @@ fn score(question: &Question, found: impl Fn(&str) -> bool) -> Mark {
 
 /// Long prose without a known idea, that is neither a refusal nor about other matters: mostly an
 /// image, sometimes an idea that the rubric does not know.
-fn is_unmatched(tokens: &Tokens) -> bool {
-    let matter = || {
-        tokens
-            .tokens
-            .iter()
-            .filter(|token| !english::is_function_word(&token.word))
+fn is_unmatched(tokens: &Tokens, topic: &Tokens) -> bool {
+    let matter = |tokens: &Tokens| -> Vec<String> {
+        let words = tokens.tokens.iter();
+        let words = words.filter(|token| !english::is_function_word(&token.word));
+        words.map(|token| token.stem.clone()).collect()
     };
-    let trade = matter()
-        .filter(|token| english::is_of_the_trade(&token.stem))
+    let (own, asked) = (matter(tokens), matter(topic));
+    let trade = own
+        .iter()
+        .filter(|stem| english::is_of_the_trade(stem))
         .count();
-    tokens.tokens.len() >= 12 && !gate::is_refusal(tokens) && trade * 8 <= matter().count()
+    let shared: BTreeSet<&String> = own.iter().filter(|stem| asked.contains(stem)).collect();
+    let image = tokens.tokens.len() >= 12 && trade * 8 <= own.len();
+    let on_topic = tokens.tokens.len() >= 20 && shared.len() >= 4;
+    (image || on_topic) && !gate::is_refusal(tokens)
 }
