@@ -160,10 +160,11 @@ fn check(file: &Path, content: &Content, console: &Console) -> Done {
         (faults, all) => writeln!(text, "{faults} faults, {} notes.", all - faults),
     };
     answer(console, &text)?;
+    // A faulty rubric is an author's mistake like a malformed one.
     Ok(if faults == 0 {
         ExitCode::Passed
     } else {
-        ExitCode::Failed
+        ExitCode::Usage
     })
 }
 
