@@ -192,17 +192,13 @@ fn without_comments(line: &str, comment: &mut bool) -> String {
             *comment = false;
             rest = &rest[end + 3..];
         }
-        match rest.find("<!--") {
-            Some(start) => {
-                kept.push_str(&rest[..start]);
-                *comment = true;
-                rest = &rest[start + 4..];
-            }
-            None => {
-                kept.push_str(rest);
-                return kept;
-            }
-        }
+        let Some(start) = rest.find("<!--") else {
+            kept.push_str(rest);
+            return kept;
+        };
+        kept.push_str(&rest[..start]);
+        *comment = true;
+        rest = &rest[start + 4..];
     }
 }
 

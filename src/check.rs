@@ -35,6 +35,8 @@ pub struct Context<'a> {
 /// Texts of an exercise that answers are compared with.
 #[derive(Debug, Clone, Default)]
 pub struct Material {
+    /// The exercise's README.md.
+    pub brief: String,
     /// The starter's ANSWERS.md.
     pub template: String,
     /// The starter's source files, joined.

@@ -5,15 +5,18 @@
 mod check;
 mod exercise;
 mod machine;
+mod rubric;
 
 use std::future::Future;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console::{Color, Console};
 use crate::content::{Assignment, Content};
+use crate::database::{Choice, docker_host_to_set};
 use crate::exit_code::ExitCode;
 
 use crate::loadtest::LoadtestArgs;
@@ -52,6 +55,9 @@ enum Command {
     /// Lists, proves and describes exercises.
     #[command(subcommand)]
     Exercise(exercise::ExerciseCommand),
+    /// Lints rubrics, and measures them against answers that people marked.
+    #[command(subcommand)]
+    Rubric(rubric::RubricCommand),
     /// Tells what this machine has and lacks, and what to do about it.
     Doctor,
     /// Prints completions for a shell.
@@ -81,12 +87,13 @@ pub fn run() -> ExitCode {
     process::adopt_orphans();
     let content = cli.content.map_or(Content::Embedded, Content::Folder);
     let done = match cli.command {
-        Command::Check(args) => check::check(args, &content, &console),
+        Command::Check(args) => check::check(&args, &content, &console),
         Command::New(args) => exercise::new(&args, &content, &console),
-        Command::Regrade(args) => check::regrade(args, &content, &console),
+        Command::Regrade(args) => check::regrade(&args, &content, &console),
         Command::Loadtest(args) => machine::loadtest(args, &console),
         Command::Exercise(command) => exercise::exercise(command, &content, &console),
-        Command::Doctor => machine::doctor(&console),
+        Command::Rubric(command) => rubric::rubric(command, &content, &console),
+        Command::Doctor => machine::doctor(&content, &console),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "feedgrade", &mut script);
@@ -132,7 +139,7 @@ impl<T> Blame<T> for Result<T> {
     }
 }
 
-/// Runs `work` until it ends, or until Ctrl-C or SIGTERM: then it is dropped, and its guards leave
+/// Runs `work` until it ends, or until Ctrl-C, SIGTERM or SIGHUP: then it is dropped, and its guards leave
 /// nothing behind.
 fn run_until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -142,16 +149,34 @@ fn run_until_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> R
         .context("start the runtime")
         .ungraded()?;
     runtime.block_on(async {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-                .context("listen for signals")
-                .ungraded()?;
+        let listen = |kind| signal(kind).context("listen for signals").ungraded();
+        let mut terminate = listen(SignalKind::terminate())?;
+        let mut hang_up = listen(SignalKind::hangup())?;
         tokio::select! {
             done = work => done,
             _ = tokio::signal::ctrl_c() => Err(interrupted()),
             _ = terminate.recv() => Err(interrupted()),
+            _ = hang_up.recv() => Err(interrupted()),
         }
     })
+}
+
+/// Starts the program again with `DOCKER_HOST` where only rootless Docker or podman answers: the
+/// library behind containers reads it from the environment, which nobody may change while threads
+/// run. Returns when there is no need to, or it does not work; then the engine is asked as it is.
+fn find_docker(database: &Choice) {
+    use std::os::unix::process::CommandExt as _;
+    if !matches!(database, Choice::Auto | Choice::Container) {
+        return;
+    }
+    let found = run_until_interrupted(async { Ok(docker_host_to_set().await) });
+    if let (Ok(Some(host)), Ok(program)) = (found, std::env::current_exe()) {
+        let arguments = std::env::args_os().skip(1);
+        let _ = std::process::Command::new(program)
+            .args(arguments)
+            .env("DOCKER_HOST", host)
+            .exec();
+    }
 }
 
 fn interrupted() -> Failure {

@@ -1,7 +1,7 @@
 //! The console: all that people read on stderr while the program runs, and the answer on stdout.
 //!
 //! The only module besides `main` that prints. Turns [`Event`]s into a spinner or bar when stderr
-//! is a terminal, and into one plain line a start and finish when it is not. A closed pipe ends
+//! is a terminal, and into one plain line a phase when it is not. A closed pipe ends
 //! the talking and nothing else.
 
 use std::fmt::Write;
@@ -151,11 +151,9 @@ impl Console {
     fn phase_started(&self, name: &str, expected: Option<f64>) {
         self.clear();
         let name = escape::one_line(&escape::clean(name));
+        // Without a terminal, one line a phase is enough: the one that says how it ended.
         if !self.live {
-            let about = expected.map_or(String::new(), |seconds| {
-                format!(" (about {})", figure::seconds(seconds))
-            });
-            return self.line(&format!("{name} …{about}"));
+            return;
         }
         let bar = ProgressBar::no_length().with_style(match expected {
             Some(seconds) if seconds > 0.0 => style(

@@ -92,12 +92,26 @@ impl Content {
                 .collect::<Vec<_>>()
                 .join("\n"),
             key: text_of(&solution, "ANSWERS.md"),
+            brief: text_of(&self.files(&format!("exercises/{slug}"))?, "README.md"),
         };
         Ok(Assignment {
             exercise,
             rubric,
             material,
         })
+    }
+
+    /// The folder's own template for the page, when it has one: `templates/report.html`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn template(&self) -> Result<Option<Source>> {
+        match self {
+            Self::Folder(folder) if folder.join("templates/report.html").exists() => {
+                self.source("templates/report.html").map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Reads one file that must be UTF-8, e.g. `rubrics/connection-pools.yaml`.

@@ -10,105 +10,45 @@
 //! before the submission has the clone's password; the superuser never enters a clone after that.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::event::{Event, OnEvent};
 use crate::scratch::Scratch;
-use crate::sql_script;
 
 mod capture;
+mod choice;
 mod cloned;
+#[cfg(feature = "docker")]
+mod container;
+mod doctor;
+#[cfg(feature = "docker")]
+mod engine;
 mod local;
 mod log;
 mod programs;
+mod question;
 mod session;
 mod settings;
+mod template;
+mod url;
 
 pub use capture::Capture;
+pub use choice::{Choice, Kind};
 pub use cloned::ClonedDatabase;
+pub use doctor::{DoctorLine, doctor};
+#[cfg(feature = "docker")]
+pub use engine::docker_host_to_set;
 pub use log::{ConnectionCount, LogPosition};
 
-use session::{Session, identifier};
+use session::{Session, literal};
 pub(crate) use session::{answer, connect};
-use settings::{SETTINGS, Scope};
 
 /// The oldest Postgres that writes its log as JSON.
 const OLDEST: u32 = 15;
-
-/// Where Postgres shall come from: `auto`, `container`, `local` or a URL.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Choice {
-    /// A container when that works, else a local cluster.
-    Auto,
-    /// A container.
-    Container,
-    /// A private cluster from the programs on this machine.
-    Local,
-    /// A server that is there already.
-    Url(String),
-}
-
-impl FromStr for Choice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "container" => Ok(Self::Container),
-            "local" => Ok(Self::Local),
-            url if ["postgres://", "postgresql://"]
-                .iter()
-                .any(|scheme| url.starts_with(scheme)) =>
-            {
-                PgConnectOptions::from_str(url)
-                    .map(|_| Self::Url(url.into()))
-                    .map_err(|error| format!("this is not the URL of a Postgres server: {error}"))
-            }
-            other => Err(format!(
-                "`{other}` is none of auto, container, local, or a URL like \
-                 postgres://user:password@host:5432/postgres"
-            )),
-        }
-    }
-}
-
-impl fmt::Debug for Choice {
-    /// Leaves out the URL, which holds a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::Container => "container",
-            Self::Local => "local",
-            Self::Url(_) => "url",
-        })
-    }
-}
-
-/// Which backend a database came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A container.
-    Container,
-    /// A private cluster.
-    Local,
-    /// A server that was there already.
-    Url,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Container => "container",
-            Self::Local => "local",
-            Self::Url => "url",
-        })
-    }
-}
 
 /// A running Postgres. When it and all its clones are dropped, nothing of it is left.
 #[derive(Debug)]
@@ -126,6 +66,8 @@ struct Inner {
     admin: Session,
     /// What the sessions in clones are set to.
     reader_settings: Vec<(String, String)>,
+    /// What each clone is set to, where the server's own settings are not ours.
+    database_settings: Vec<(String, String)>,
     /// Starts the names of this run's roles and databases.
     prefix: String,
     /// The roles that the grader itself logs in with.
@@ -138,7 +80,10 @@ struct Inner {
 #[derive(Debug)]
 #[expect(dead_code, reason = "held for their Drop")]
 enum Backend {
+    #[cfg(feature = "docker")]
+    Container(container::Server),
     Local(local::Server),
+    Url(url::Tenancy),
 }
 
 /// Where a server is, and who logs in.
@@ -147,7 +92,8 @@ struct Login {
     /// Host, port and encryption.
     server: PgConnectOptions,
     user: String,
-    password: String,
+    /// `None` when the server's own options hold it.
+    password: Option<String>,
     database: String,
 }
 
@@ -160,56 +106,105 @@ impl Login {
                 .port(port)
                 .ssl_mode(PgSslMode::Disable),
             user: "postgres".into(),
-            password: password.into(),
+            password: Some(password.into()),
             database: "postgres".into(),
         }
     }
 
     fn options(&self) -> PgConnectOptions {
-        let Self {
-            server,
-            user,
-            password,
-            database,
-        } = self;
-        server
+        let options = self
+            .server
             .clone()
-            .username(user)
-            .password(password)
-            .database(database)
+            .username(&self.user)
+            .database(&self.database);
+        match &self.password {
+            Some(password) => options.password(password),
+            None => options,
+        }
     }
 }
 
+/// What to do when there is no Postgres at all.
+const WAY_OUT: &str = "install Docker, or Postgres' programs (Debian: apt-get install postgresql), \
+                       or name a server: --database postgres://user:password@host:5432/postgres";
+
 impl Database {
-    /// Starts a server, or takes the one that was given. `image` is the container's name and tag.
+    /// Starts a server, or takes the one that was given, and tells which one and why.
+    ///
+    /// `image` is the container's name and tag; `FEEDGRADE_POSTGRES_IMAGE` overrides it.
     ///
     /// # Errors
     /// When there is no Postgres to be had; two lines, the second says the way out.
     pub async fn start(
         choice: &Choice,
-        _image: &str,
+        image: &str,
         scratch: &Scratch,
         on_event: OnEvent<'_>,
     ) -> Result<Self> {
         let database = match choice {
-            Choice::Local | Choice::Auto => {
-                let programs = programs::find(scratch).await?;
-                let reason = format!(
-                    "Postgres {} in {}",
-                    programs.version,
-                    programs.folder.display()
-                );
-                let (server, login) = local::start(&programs, scratch).await?;
-                Self::open(Kind::Local, reason, login, Backend::Local(server), scratch).await?
+            Choice::Url(url) => {
+                let (tenancy, login, reason) = url::start(url, scratch).await?;
+                Self::open(Kind::Url, reason, login, Backend::Url(tenancy), scratch).await?
             }
-            Choice::Container | Choice::Url(_) => bail!("not yet"),
+            Choice::Container => Self::container(image, scratch, on_event)
+                .await
+                .map_err(|why| anyhow!("no database in a container: {why:#}\n{WAY_OUT}"))?,
+            Choice::Local => Self::local(None, scratch)
+                .await
+                .map_err(|why| anyhow!("no local database: {why:#}\n{WAY_OUT}"))?,
+            Choice::Auto => match Self::container(image, scratch, on_event).await {
+                Ok(database) => database,
+                Err(why) => {
+                    let why = one_line(&format!("{why:#}"));
+                    Self::local(Some(&why), scratch)
+                        .await
+                        .map_err(|not_local| {
+                            anyhow!(
+                                "no database: {why}; {}\n{WAY_OUT}",
+                                one_line(&format!("{not_local:#}"))
+                            )
+                        })?
+                }
+            },
         };
-        on_event(Event::Notice(format!(
-            "database: {}, {}",
-            database.kind(),
-            database.reason()
-        )));
+        let (kind, reason) = (database.kind(), database.reason());
+        on_event(Event::Notice(format!("database: {kind}, {reason}")));
         Ok(database)
+    }
+
+    #[cfg(feature = "docker")]
+    async fn container(image: &str, scratch: &Scratch, on_event: OnEvent<'_>) -> Result<Self> {
+        let image = self::image(image);
+        let (server, login, reason) = container::start(&image, scratch, on_event).await?;
+        Self::open(
+            Kind::Container,
+            reason,
+            login,
+            Backend::Container(server),
+            scratch,
+        )
+        .await
+    }
+
+    #[cfg(not(feature = "docker"))]
+    #[expect(clippy::unused_async, reason = "the same as with the feature `docker`")]
+    async fn container(_: &str, _: &Scratch, _: OnEvent<'_>) -> Result<Self> {
+        anyhow::bail!("this feedgrade was built without the feature `docker`")
+    }
+
+    /// `instead` says why there is no container.
+    async fn local(instead: Option<&str>, scratch: &Scratch) -> Result<Self> {
+        let programs = programs::find(scratch).await?;
+        let (server, login) = local::start(&programs, scratch).await?;
+        let mut reason = format!(
+            "Postgres {} from {}",
+            programs.version,
+            programs.folder.display()
+        );
+        if let Some(instead) = instead {
+            reason = format!("{reason}, because there is no container: {instead}");
+        }
+        Self::open(Kind::Local, reason, login, Backend::Local(server), scratch).await
     }
 
     async fn open(
@@ -220,6 +215,19 @@ impl Database {
         scratch: &Scratch,
     ) -> Result<Self> {
         let admin = Session::open(login.options(), Vec::new()).await?;
+        let database_settings = if kind == Kind::Url {
+            settings::of_clones(&admin).await?
+        } else {
+            Vec::new()
+        };
+        for (name, value) in &database_settings {
+            // Only so that `settings` tells what holds in the clones.
+            ours(
+                admin
+                    .run(format!("SET {name} = {}", literal(value)))
+                    .await?,
+            )?;
+        }
         let version: Vec<(String,)> = ours(
             admin
                 .fetch(
@@ -228,7 +236,7 @@ impl Database {
                 )
                 .await?,
         )?;
-        let reader_settings = reader_settings(&admin).await?;
+        let reader_settings = settings::of_readers(&admin).await?;
         let database = Self {
             inner: Arc::new(Inner {
                 kind,
@@ -238,6 +246,7 @@ impl Database {
                 login,
                 admin,
                 reader_settings,
+                database_settings,
                 prefix: format!("feedgrade_{}", scratch.session()),
                 _backend: backend,
             }),
@@ -280,59 +289,12 @@ impl Database {
         Ok(rows.into_iter().collect())
     }
 
-    /// Makes the database that all clones are copies of, once: its tables, its rows, and
-    /// statistics about them.
-    ///
-    /// # Errors
-    /// When a statement fails: its author's fault, with the line. Or when the database is lost.
-    pub async fn make_template(&self, schema: &str, seed: &str) -> Result<()> {
-        let inner = &self.inner;
-        let (owner, template) = (inner.owner(), inner.template());
-        inner
-            .run(&format!("CREATE ROLE {} NOLOGIN", identifier(&owner)))
-            .await?;
-        inner
-            .run(&format!(
-                "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' \
-                 LOCALE_PROVIDER libc LOCALE 'C'",
-                identifier(&template),
-                identifier(&owner)
-            ))
-            .await?;
-        let session = inner.enter(&template).await?;
-        ours(
-            session
-                .run(format!(
-                    "SET search_path = public; SET ROLE {}",
-                    identifier(&owner)
-                ))
-                .await?,
-        )?;
-        for (file, script) in [("schema", schema), ("seed", seed)] {
-            let statements = sql_script::split(script)
-                .map_err(|unreadable| anyhow!("line {}: {}", unreadable.line, unreadable.why))
-                .with_context(|| format!("read the exercise's {file}"))?;
-            for statement in statements {
-                ours(session.run(statement.sql.into()).await?).with_context(|| {
-                    format!(
-                        "run the exercise's {file}, statement in line {}",
-                        statement.line
-                    )
-                })?;
-            }
-        }
-        ours(session.run("RESET ROLE".into()).await?)?;
-        ours(session.run("VACUUM (FREEZE, ANALYZE)".into()).await?)?;
-        session.close().await;
-        // Copies then need nobody to leave the template, and a clone's tables can be given to its
-        // role without the template itself.
-        let close = format!(
-            "ALTER DATABASE {template} OWNER TO CURRENT_USER; \
-             ALTER DATABASE {template} ALLOW_CONNECTIONS false",
-            template = identifier(&template)
-        );
-        inner.run(&close).await?;
-        inner.run("CHECKPOINT").await
+    /// The superuser's own way in, for looking inside. Never for a server that is graded.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn superuser_url(&self) -> String {
+        use sqlx::ConnectOptions as _;
+        self.inner.login.options().to_url_lossy().into()
     }
 
     /// A copy of the template with roles of its own. `name` is made of lower-case letters, digits
@@ -378,33 +340,32 @@ impl Inner {
     }
 }
 
-/// Everything that a session can set, at the values that a new session outside of clones has, and
-/// planner settings at Postgres' defaults.
-async fn reader_settings(admin: &Session) -> Result<Vec<(String, String)>> {
-    let sql = format!(
-        "SELECT name, value FROM (SELECT name, CASE WHEN {} THEN boot_val ELSE reset_val END, context \
-         FROM pg_settings) AS s (name, value, context) WHERE value IS NOT NULL AND context = 'user' \
-         AND name <> 'application_name' AND name NOT LIKE 'transaction\\_%'",
-        settings::PLANNER
-    );
-    let mut values: Vec<(String, String)> = ours(admin.fetch(&sql, &[]).await?)?;
-    let ours = [
-        ("search_path", "pg_catalog, public, pg_temp"),
-        ("statement_timeout", "30s"),
-        ("lock_timeout", "10s"),
-        // A row that a policy hides is an error, not a missing row.
-        ("row_security", "off"),
-    ];
-    let table = SETTINGS
-        .iter()
-        .filter(|setting| setting.scope == Scope::Database);
-    values.extend(
-        table
-            .map(|setting| (setting.name, setting.value))
-            .chain(ours)
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-    );
-    Ok(values)
+/// Does a piece of work to its end on a thread of its own, so that it can be waited for in a `Drop`,
+/// with or without a runtime around it.
+fn finish_elsewhere(limit: Duration, work: impl Future<Output = Result<()>> + Send + 'static) {
+    let thread = std::thread::spawn(move || {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        {
+            // A failure here has nobody to tell; the next run sweeps what is left.
+            let _ = runtime.block_on(async { tokio::time::timeout(limit, work).await });
+        }
+    });
+    let _ = thread.join();
+}
+
+/// The image's name, or what the environment says instead.
+#[cfg(feature = "docker")]
+fn image(image: &str) -> String {
+    let named = std::env::var("FEEDGRADE_POSTGRES_IMAGE").ok();
+    named
+        .filter(|named| !named.is_empty())
+        .unwrap_or_else(|| image.into())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// An answer that no learner has a part in: an error is the machine's, or an author's.

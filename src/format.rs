@@ -106,14 +106,14 @@ impl FromStr for Format {
     }
 }
 
-/// Writes `report` in `format`, with the templates that the program carries.
+/// Writes `report` in `format`; `template` is an author's own for the page.
 ///
 /// # Errors
-/// Only when a format's own library refuses.
-pub fn render(format: Format, report: &Report) -> Result<String> {
+/// When the template is not one for this page, or a format's own library refuses.
+pub fn render(format: Format, report: &Report, template: Option<&str>) -> Result<String> {
     match format {
         Format::Json => json::render(report),
-        Format::Html => html::render(report, html::TEMPLATE),
+        Format::Html => html::render(report, template.unwrap_or(html::TEMPLATE)),
         Format::Junit => junit::render(report),
         Format::Markdown => markdown::render(report),
         Format::Csv => csv::render(&[report]),

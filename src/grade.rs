@@ -79,6 +79,18 @@ pub struct AnswerGrade {
     pub gate: Option<String>,
     /// Why a person should look, one sentence each.
     pub review_reasons: Vec<String>,
+    /// The mark that a person gave; it stands above what was found.
+    #[serde(default)]
+    pub person: Option<PersonMark>,
+}
+
+/// A person's mark of a written answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PersonMark {
+    /// 0, 0.5 or 1.
+    pub score: f64,
+    /// What the person has to say to the learner.
+    pub note: Option<String>,
 }
 
 /// An idea that a good answer holds.

@@ -58,6 +58,12 @@ pub fn judge(
         }
         criteria.push(graded);
     }
+    total(rubric, criteria)
+}
+
+/// What the verdicts on all criteria add up to.
+#[must_use]
+pub fn total(rubric: &Rubric, criteria: Vec<CriterionGrade>) -> Grade {
     let points = criteria.iter().map(|criterion| criterion.points).sum();
     let outcome = if criteria
         .iter()
@@ -149,7 +155,7 @@ fn grade_of(criterion: &Criterion, finding: Finding) -> CriterionGrade {
     clippy::cast_sign_loss,
     reason = "shares are between 0 and 1, points are small"
 )]
-fn share_of(points: u32, share: f64) -> u32 {
+pub(crate) fn share_of(points: u32, share: f64) -> u32 {
     (f64::from(points) * share.clamp(0.0, 1.0) + 0.5).floor() as u32
 }
 

@@ -72,6 +72,20 @@ impl OutDir {
         write(&path, text)?;
         Ok(path)
     }
+
+    /// Removes a file that an earlier run left in it, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Writes a file that appears whole or not at all; what was there before stays until then.

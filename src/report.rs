@@ -194,8 +194,12 @@ fn headline(grade: &Grade) -> String {
                 grade.pass_mark
             )
         }
+        Outcome::Failed if grade.points >= grade.pass_mark => format!(
+            "Not passed yet: {of} would do, but passing also needs this: {}.",
+            missing.join("; ")
+        ),
         Outcome::Failed => format!(
-            "Not passed yet: {of}. Passing needs {} points and what is still missing here: {}.",
+            "Not passed yet: {of}. Passing needs {} points, and these among them: {}.",
             grade.pass_mark,
             missing.join("; ")
         ),

@@ -12,6 +12,9 @@ use serde::Deserialize;
 /// Longer lines are passed over.
 const LONGEST_LINE: usize = 1024 * 1024;
 
+/// The SQLSTATE of connections that are refused because there are too many.
+const TOO_MANY: &str = "53300";
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
@@ -23,10 +26,14 @@ pub struct Line {
     pub user: Option<String>,
     /// The database, once it is known.
     pub dbname: Option<String>,
+    /// The SQLSTATE, of errors.
+    pub state_code: Option<String>,
     /// The message.
     pub message: String,
     /// More of it, e.g. bound parameters.
     pub detail: Option<String>,
+    /// The function that wrote it, if one did.
+    pub context: Option<String>,
 }
 
 impl Line {
@@ -134,8 +141,13 @@ impl Attempts {
         };
         if others {
             self.sessions.remove(&line.session_id);
-        } else if authorized && let Some(seen) = self.sessions.get_mut(&line.session_id) {
-            *seen = true;
+        } else if let Some(let_in) = self.sessions.get_mut(&line.session_id) {
+            if authorized {
+                *let_in = true;
+            } else if line.state_code.as_deref() == Some(TOO_MANY) {
+                // The last free connections are kept for superusers, which is found out last.
+                *let_in = false;
+            }
         }
     }
 
@@ -161,6 +173,10 @@ impl Sent {
     /// `execute NAME: …`. What is fetched later from the same portal is not told again.
     #[must_use]
     pub fn of(line: &Line) -> Option<Self> {
+        // A function can write any message; Postgres itself writes statements without a context.
+        if line.context.is_some() {
+            return None;
+        }
         if let Some(sql) = line.message.strip_prefix("statement: ") {
             return Some(Self {
                 sql: sql.into(),
@@ -346,7 +362,7 @@ mod tests {
     fn a_line_without_end_costs_bounded_memory() {
         let (mut lines, mut count) = (Lines::default(), 0);
         for _ in 0..40 {
-            lines.push(&[b'x'; 100_000], |_| count += 1);
+            lines.push(&vec![b'x'; 100_000], |_| count += 1);
             assert!(lines.rest.len() <= LONGEST_LINE);
         }
         lines.push(b"\n{\"message\":\"after\"}\n", |_| count += 1);
@@ -374,6 +390,11 @@ mod tests {
         assert!(told("parameters: $1 = 'a").parameters.len() == 1);
         let statement = line(0, "", None, "statement: BEGIN");
         assert_eq!(Sent::of(&statement).unwrap().sql, "BEGIN");
+        let forged = Line {
+            context: Some("PL/pgSQL function inline_code_block line 1 at RAISE".into()),
+            ..statement
+        };
+        assert_eq!(Sent::of(&forged), None);
         let again = line(0, "", None, "execute fetch from sqlx_p: SELECT 1");
         assert_eq!(Sent::of(&again), None);
         assert_eq!(line(0, "", None, "").time().unwrap(), {

@@ -1,15 +1,19 @@
 //! Written answers: the rubric's side of them, and the check.
 //!
 //! An answer is judged by the ideas in it. Authors write in patterns what an idea sounds like; how
-//! they are found is in the files below, in this order: `token` and `quantity` read the text,
+//! they are found is in the files below, in this order: `quantity`, `token`, `numbers` and
+//! `reader` read the text,
 //! `stem`, `english`, `language` and `spelling` know words, `negation` knows scopes, `pattern` and
-//! `matching` find phrases, `gate` stops what is no answer, `rule` makes marks of ideas, and
-//! `grader` does it all for one answer.
+//! `matching` find phrases, `gate` stops what is no answer, `rule` makes marks of ideas,
+//! `compile` prepares a rubric, `review` and `judged` hold what was found, `grader` does it all for
+//! one answer, and `explain` tells authors.
 
 pub mod stem;
 pub mod english;
 pub mod quantity;
 pub mod token;
+pub mod numbers;
+pub mod reader;
 pub mod language;
 pub mod pattern;
 pub mod spelling;
@@ -18,8 +22,12 @@ pub mod matching;
 pub mod gate;
 pub mod rule;
 pub mod compile;
+pub mod review;
+pub mod judged;
 pub mod grader;
 pub mod explain;
+#[cfg(test)]
+mod shipped;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,7 +38,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use self::compile::Compiled;
-use self::grader::{Grader, Judged};
+use self::grader::Grader;
+use self::judged::Judged;
 use self::rule::Mark;
 use super::{Context, Finding, Judgement};
 use crate::answers;
@@ -74,10 +83,14 @@ pub struct QuestionRubric {
     /// needed ideas decide: all of them earn 1, two fifths 0.5.
     #[serde(default)]
     pub score: Vec<ScoreRule>,
-    /// Texts that are known to go around, as hashes of their runs of three words, so that a copy
-    /// is told without the text being here. `feedgrade rubric check` can print them.
+    /// Answers that are known to go around, as hashes of their runs of three words, so that a copy
+    /// is told without the text being here. A copy is sent to a person.
     #[serde(default)]
     pub known_texts: Vec<String>,
+    /// Texts that learners are given beside the question and the README, e.g. an older wording, in
+    /// the same form. A copy is no answer.
+    #[serde(default)]
+    pub given_texts: Vec<String>,
     /// Answers with the marks that they must get; `feedgrade rubric check` runs them.
     #[serde(default)]
     pub tests: Vec<AnswerTest>,

@@ -54,9 +54,8 @@ impl Column {
         match (self.success, self.failed) {
             (Some(success), _) if success < FAILED_BELOW => Some(false),
             (Some(success), _) if success >= WORKED_FROM => Some(true),
-            (Some(_), _) => None,
             (None, Some(failed)) => Some(failed < 50.0),
-            (None, None) => None,
+            (Some(_) | None, _) => None,
         }
     }
 
@@ -184,7 +183,7 @@ fn judge_columns(
         .zip(&columns)
         .map(|(title, column)| format!("{title}: {}", column.describe()))
         .collect();
-    let actual = Some(described.join("; "));
+    let actual = described.join("; ");
     let faults = [
         success_fault(titles, &columns, &measured),
         speed_fault(titles, &columns, &measured),
@@ -193,14 +192,14 @@ fn judge_columns(
     for fault in faults {
         match fault {
             None => {}
-            Some(Fault::Wrong(reason)) => return Finding::not_met(expected, actual, reason),
+            Some(Fault::Wrong(reason)) => return Finding::not_met(expected, Some(actual), reason),
             Some(Fault::Missing(what)) => missing.push(what),
         }
     }
     if missing.is_empty() {
-        return Finding::met(expected, actual.unwrap_or_default());
+        return Finding::met(expected, actual);
     }
-    let mut finding = Finding::met(expected, actual.unwrap_or_default());
+    let mut finding = Finding::met(expected, actual);
     finding.judgement = Judgement::PartlyMet {
         share: 0.5,
         reason: format!(
@@ -414,7 +413,7 @@ fn values(metric: Metric, label: &str, cells: [&str; 3]) -> [Option<f64>; 3] {
 
 /// The first number of a cell, with its unit: `~0,5 s`, `1.2k`, `12 %`, `18,090 of 19,200`.
 fn number(cell: &str) -> Option<(f64, Unit)> {
-    let tokens = super::answer::token::read(cell);
+    let tokens = super::answer::reader::read(cell);
     let found = tokens.tokens.iter().find_map(|token| token.quantity);
     if let Some(found) = found {
         return Some((found.value, found.unit));
@@ -441,12 +440,12 @@ mod tests {
         judge_columns(String::new(), &titles, columns(&parsed, &titles), measured).judgement
     }
 
-    fn measured(success: f64, p99: f64) -> Option<Column> {
-        Some(Column {
+    fn measured(success: f64, p99: f64) -> Column {
+        Column {
             success: Some(success),
             p99: Some(p99),
             ..Column::default()
-        })
+        }
     }
 
     fn here() -> [Option<Column>; 3] {
@@ -455,6 +454,7 @@ mod tests {
             measured(100.0, 745.0),
             measured(100.0, 23.0),
         ]
+        .map(Some)
     }
 
     const HEADER: &str = "| | Broken | After pooling | After index |\n|---|---|---|---|\n";
@@ -542,7 +542,8 @@ mod tests {
             measured(5.0, 291.0),
             measured(100.0, 745.0),
             measured(100.0, 760.0),
-        ];
+        ]
+        .map(Some);
         assert_eq!(judge(&format!("{HEADER}{rows}"), slow), Judgement::Met);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Blame as _, Done, Failure, assignment, run_until_interrupted};
+use super::{Blame as _, Done, Failure, assignment, find_docker, run_until_interrupted};
 use crate::console::Console;
 use crate::content::{Assignment, Content};
 use crate::database;
@@ -15,6 +15,7 @@ use crate::format::{self, Format, Output, Target};
 use crate::gather::{Order, gather};
 use crate::grade::{Outcome, Verdict};
 use crate::judge::judge;
+use crate::marks::{Marks, review_list};
 use crate::out_dir::{self, OutDir};
 use crate::process;
 use crate::report::{Report, report};
@@ -51,6 +52,9 @@ pub(super) struct RegradeArgs {
     /// Results folders, or `evidence.json` files.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Marks that a person gave: a `review.yaml` of a results folder with its scores filled in.
+    #[arg(long, value_name = "FILE")]
+    marks: Option<PathBuf>,
     #[command(flatten)]
     show: ShowArgs,
 }
@@ -70,7 +74,7 @@ struct ShowArgs {
     exit_zero: bool,
 }
 
-pub(super) fn check(args: CheckArgs, content: &Content, console: &Console) -> Done {
+pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> Done {
     let submission = submission_folder(&args.submission).usage()?;
     let slug = match &args.exercise {
         Some(slug) => Some(slug.clone()),
@@ -78,7 +82,9 @@ pub(super) fn check(args: CheckArgs, content: &Content, console: &Console) -> Do
     };
     let assignment = assignment(content, slug.as_deref()).usage()?;
     args.show.probe().usage()?;
+    let template = template(content).usage()?;
     let out_dir = OutDir::open(args.out.as_deref(), &submission).usage()?;
+    find_docker(&args.database);
     sweep(console);
     let evidence = run_until_interrupted(async {
         let on_event = |event| console.event(event);
@@ -103,15 +109,17 @@ pub(super) fn check(args: CheckArgs, content: &Content, console: &Console) -> Do
         .context("write evidence")
         .ungraded()?;
     out_dir.write("evidence.json", &(text + "\n")).ungraded()?;
-    let report = report_of(&assignment, &evidence);
-    let page = save(&out_dir, &report).ungraded()?;
-    args.show.show(&report, console)?;
+    let (report, review) = report_of(&assignment, &evidence, None);
+    let page = save(&out_dir, &report, review.as_deref(), template.as_deref()).ungraded()?;
+    args.show.show(&report, template.as_deref(), console)?;
     console.line(&format!("report: {}", page.display()));
     Ok(args.show.exit_code(&report))
 }
 
-pub(super) fn regrade(args: RegradeArgs, content: &Content, console: &Console) -> Done {
+pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) -> Done {
     args.show.probe().usage()?;
+    let template = template(content).usage()?;
+    let marks = args.marks.as_deref().map(read_marks).transpose().usage()?;
     let mut worst = ExitCode::Passed;
     let evidence: Vec<(PathBuf, Evidence)> = args
         .paths
@@ -121,10 +129,10 @@ pub(super) fn regrade(args: RegradeArgs, content: &Content, console: &Console) -
         .usage()?;
     for (folder, evidence) in evidence {
         let assignment = content.assignment(&evidence.exercise).usage()?;
-        let report = report_of(&assignment, &evidence);
+        let (report, review) = report_of(&assignment, &evidence, marks.as_ref());
         let out_dir = OutDir::at(folder).usage()?;
-        let page = save(&out_dir, &report).ungraded()?;
-        args.show.show(&report, console)?;
+        let page = save(&out_dir, &report, review.as_deref(), template.as_deref()).ungraded()?;
+        args.show.show(&report, template.as_deref(), console)?;
         console.line(&format!("report: {}", page.display()));
         let code = args.show.exit_code(&report);
         if code.number() > worst.number() {
@@ -134,23 +142,64 @@ pub(super) fn regrade(args: RegradeArgs, content: &Content, console: &Console) -
     Ok(worst)
 }
 
-fn report_of(assignment: &Assignment, evidence: &Evidence) -> Report {
+/// The report, and the answers in it that wait for a person, as a file of marks.
+fn report_of(
+    assignment: &Assignment,
+    evidence: &Evidence,
+    marks: Option<&Marks>,
+) -> (Report, Option<String>) {
     let Assignment {
         exercise,
         rubric,
         material,
     } = assignment;
-    report(
-        exercise,
-        evidence,
-        judge(exercise, rubric, material, evidence),
-    )
+    let mut grade = judge(exercise, rubric, material, evidence);
+    if let Some(marks) = marks {
+        grade = marks.apply(&evidence.submission, rubric, grade);
+    }
+    let review = review_list(&evidence.submission, &grade);
+    (report(exercise, evidence, grade), review)
 }
 
-/// Writes `report.json` and `report.html`; the path of the page.
-fn save(out_dir: &OutDir, report: &Report) -> Result<PathBuf> {
-    out_dir.write("report.json", &format::render(Format::Json, report)?)?;
-    out_dir.write("report.html", &format::render(Format::Html, report)?)
+/// Reads a file of marks.
+fn read_marks(path: &Path) -> Result<Marks> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    Marks::parse(&Source {
+        name: path.display().to_string(),
+        text,
+    })
+}
+
+/// An author's own template for the page, read once so that its mistakes stop the run.
+fn template(content: &Content) -> Result<Option<String>> {
+    let Some(source) = content.template()? else {
+        return Ok(None);
+    };
+    format::html::read(&source.text).with_context(|| format!("read {}", source.name))?;
+    Ok(Some(source.text))
+}
+
+/// Writes `report.json`, `report.html` and, when answers wait for a person, `review.yaml`; the path
+/// of the page.
+fn save(
+    out_dir: &OutDir,
+    report: &Report,
+    review: Option<&str>,
+    template: Option<&str>,
+) -> Result<PathBuf> {
+    // Scores that a person filled in are never lost to a run.
+    let filled_in = read_marks(&out_dir.path().join("review.yaml"))
+        .is_ok_and(|marks| marks.marks.iter().any(|mark| mark.score.is_some()));
+    match review {
+        _ if filled_in => {}
+        Some(review) => out_dir.write("review.yaml", review).map(drop)?,
+        None => out_dir.remove("review.yaml")?,
+    }
+    out_dir.write("report.json", &format::render(Format::Json, report, None)?)?;
+    out_dir.write(
+        "report.html",
+        &format::render(Format::Html, report, template)?,
+    )
 }
 
 impl ShowArgs {
@@ -171,10 +220,15 @@ impl ShowArgs {
     }
 
     /// Writes every output. The summary for people goes to stdout unless an output is already there.
-    fn show(&self, report: &Report, console: &Console) -> Result<(), Failure> {
+    fn show(
+        &self,
+        report: &Report,
+        template: Option<&str>,
+        console: &Console,
+    ) -> Result<(), Failure> {
         let mut stdout_taken = false;
         for output in &self.outputs {
-            let text = format::render(output.format, report).ungraded()?;
+            let text = format::render(output.format, report, template).ungraded()?;
             match &output.to {
                 Target::File(path) => out_dir::write(path, &text).ungraded()?,
                 Target::Stdout => {
@@ -184,7 +238,7 @@ impl ShowArgs {
             }
         }
         if !stdout_taken {
-            let text = format::render(Format::Text, report).ungraded()?;
+            let text = format::render(Format::Text, report, None).ungraded()?;
             console
                 .answer(&text)
                 .context("write to stdout")
@@ -250,6 +304,12 @@ fn exercise_of(submission: &Path) -> Result<Option<String>> {
     Ok(Some(file.exercise))
 }
 
+/// What every version of `evidence.json` has.
+#[derive(serde::Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// Reads saved evidence: the folder that it lies in, and what it says.
 fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence)> {
     let file = if path.is_dir() {
@@ -263,10 +323,6 @@ fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence)> {
             file.display()
         )
     })?;
-    #[derive(serde::Deserialize)]
-    struct Version {
-        version: u32,
-    }
     let Version { version } = serde_json::from_str(&text)
         .with_context(|| format!("{} is no evidence", file.display()))?;
     ensure!(

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 
 use super::check::sweep;
-use super::{Blame as _, Done, answer, assignment, run_until_interrupted};
+use super::{Blame as _, Done, answer, assignment, find_docker, run_until_interrupted};
 use crate::authoring::{Proof, prove, specimens};
 use crate::console::Console;
 use crate::content::Content;
@@ -162,6 +162,7 @@ fn check(
         }
     }
     specimens.retain(|specimen| only.is_empty() || only.contains(&specimen.name));
+    find_docker(database);
     sweep(console);
     let proofs = run_until_interrupted(async {
         let on_event = |event| console.event(event);

@@ -12,9 +12,9 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::session::{self, identifier, literal};
+use super::session::{self, Session, identifier, literal};
 use super::settings::{SETTINGS, Scope};
-use super::{ClonedDatabase, Inner, LogPosition, ours};
+use super::{ClonedDatabase, Inner, Kind, LogPosition, ours};
 use crate::evidence::{PlanSeen, StatementSeen};
 use crate::query_plan::QueryPlan;
 use crate::server_log::Sent;
@@ -34,7 +34,14 @@ const SIGNAL: Duration = Duration::from_millis(60);
 pub struct Capture<'a> {
     clone: &'a ClonedDatabase,
     since: LogPosition,
-    before: String,
+    before: LogStatement,
+}
+
+/// `log_statement`: what holds, and what `ALTER SYSTEM` had set it to, if it had.
+#[derive(Debug)]
+struct LogStatement {
+    holds: String,
+    in_file: Option<String>,
 }
 
 impl ClonedDatabase {
@@ -43,8 +50,19 @@ impl ClonedDatabase {
     /// # Errors
     /// When the database is lost.
     pub async fn capture(&self) -> Result<Capture<'_>> {
-        let before = self.inner.log_statement().await?;
-        self.inner.set_log_statement("all").await?;
+        let inner = &self.inner;
+        let before = LogStatement {
+            holds: inner.log_statement().await?,
+            in_file: log_statement_in_file(&inner.admin).await?,
+        };
+        if before.holds != "all" {
+            if inner.kind == Kind::Url {
+                remember_log_statement(inner, before.in_file.as_deref()).await?;
+            }
+            inner.run("ALTER SYSTEM SET log_statement = 'all'").await?;
+            inner.run("SELECT pg_reload_conf()").await?;
+            inner.await_log_statement("all").await?;
+        }
         Ok(Capture {
             clone: self,
             since: self.inner.log_position().await?,
@@ -61,7 +79,16 @@ impl Capture<'_> {
     /// When the database is lost, or its log cannot be read.
     pub async fn finish(self, reads: &str) -> Result<Vec<StatementSeen>> {
         let inner = &self.clone.inner;
-        inner.set_log_statement(&self.before).await?;
+        if self.before.holds != "all" {
+            restore_log_statement(&inner.admin, self.before.in_file.as_deref()).await?;
+            inner.await_log_statement(&self.before.holds).await?;
+            if inner.kind == Kind::Url {
+                let template = identifier(&inner.template());
+                inner
+                    .run(&format!("COMMENT ON DATABASE {template} IS NULL"))
+                    .await?;
+            }
+        }
         let (role, database) = (self.clone.role(), self.clone.database());
         let mut order = Vec::new();
         let mut times: BTreeMap<Sent, u32> = BTreeMap::new();
@@ -120,16 +147,7 @@ impl Inner {
         Ok(rows.into_iter().next().context("read log_statement")?.0)
     }
 
-    async fn set_log_statement(&self, value: &str) -> Result<()> {
-        if self.log_statement().await? == value {
-            return Ok(());
-        }
-        self.run(&format!(
-            "ALTER SYSTEM SET log_statement = {}",
-            literal(value)
-        ))
-        .await?;
-        self.run("SELECT pg_reload_conf()").await?;
+    async fn await_log_statement(&self, value: &str) -> Result<()> {
         let asked = Instant::now();
         while self.log_statement().await? != value {
             ensure!(
@@ -141,6 +159,52 @@ impl Inner {
         tokio::time::sleep(SIGNAL).await;
         Ok(())
     }
+}
+
+/// Starts the note that [`forgotten_log_statement`] reads.
+const NOTE: &str = "feedgrade: log_statement was ";
+
+/// Notes on the template, which is out of the submission's reach, what a killed run's successor has
+/// to set right on a server that was given.
+async fn remember_log_statement(inner: &Inner, before: Option<&str>) -> Result<()> {
+    let template = identifier(&inner.template());
+    let note = literal(&format!("{NOTE}{}", before.unwrap_or_default()));
+    inner
+        .run(&format!("COMMENT ON DATABASE {template} IS {note}"))
+        .await
+}
+
+/// What a run has to set right that was ended in the middle of a capture: the value that
+/// `ALTER SYSTEM` had set before, if any. `None` when there is nothing to set right.
+pub(super) async fn forgotten_log_statement(
+    admin: &Session,
+    template: &str,
+) -> Result<Option<Option<String>>> {
+    let sql = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1";
+    let rows: Vec<(Option<String>,)> = ours(admin.fetch(sql, &[template]).await?)?;
+    let note = rows.into_iter().next().and_then(|(note,)| note);
+    Ok(note.and_then(|note| {
+        let value = note.strip_prefix(NOTE)?.to_owned();
+        Some(Some(value).filter(|value| !value.is_empty()))
+    }))
+}
+
+/// What `ALTER SYSTEM` has set `log_statement` to.
+async fn log_statement_in_file(admin: &Session) -> Result<Option<String>> {
+    let sql = "SELECT setting FROM pg_file_settings WHERE name = 'log_statement' \
+               AND sourcefile LIKE '%postgresql.auto.conf'";
+    let rows: Vec<(Option<String>,)> = ours(admin.fetch(sql, &[]).await?)?;
+    Ok(rows.into_iter().next().and_then(|(value,)| value))
+}
+
+/// Sets `log_statement` as it was before.
+pub(super) async fn restore_log_statement(admin: &Session, before: Option<&str>) -> Result<()> {
+    let sql = match before {
+        Some(value) => format!("ALTER SYSTEM SET log_statement = {}", literal(value)),
+        None => "ALTER SYSTEM RESET log_statement".into(),
+    };
+    ours(admin.run(sql).await?)?;
+    ours(admin.run("SELECT pg_reload_conf()".into()).await?)
 }
 
 impl ClonedDatabase {

@@ -45,10 +45,7 @@ impl Drop for Server {
         {
             let _ = rustix::process::kill_process(pid, Signal::QUIT);
         }
-        let asked = Instant::now();
-        while self.process.exit().is_none() && asked.elapsed() < Duration::from_secs(3) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait(&mut self.process, Duration::from_secs(5));
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -60,21 +57,9 @@ pub(super) async fn start(programs: &Programs, scratch: &Scratch) -> Result<(Ser
     let password_file = folder.join("password");
     write_private(&password_file, &password)?;
     let data = folder.join("data");
-    let way = Way::find(scratch, &folder).await?;
-    let initdb = way
-        .command(&programs.folder.join("initdb"), &folder)
-        .args(["--username=postgres", "--encoding=UTF8", "--locale=C"])
-        .args(["--auth=scram-sha-256", "--no-sync", "--no-instructions"])
-        .arg(format!("--pwfile={}", password_file.display()))
-        .arg(format!("--pgdata={}", data.display()))
-        .run(scratch, INITDB)
-        .await?;
-    ensure!(
-        initdb.exit.is_success(),
-        "initdb ended with {}: {}",
-        initdb.exit,
-        last_lines(&format!("{}{}", initdb.stdout, initdb.stderr))
-    );
+    let way = Way::find(scratch).await?;
+    way.open(scratch, &folder)?;
+    initdb(&way, programs, scratch, &folder).await?;
     let mut attempt = 1;
     loop {
         // The port is free now and can be taken until Postgres binds it: then it ends, and the next
@@ -96,12 +81,9 @@ pub(super) async fn start(programs: &Programs, scratch: &Scratch) -> Result<(Ser
                     .filter(|s| s.scope == Scope::Database)
                     .flat_map(arguments),
             )
-            .args([
-                "-c",
-                "listen_addresses=127.0.0.1",
-                "-c",
-                "unix_socket_directories=",
-            ])
+            .args(["-c", "listen_addresses=127.0.0.1"])
+            .args(["-c", "unix_socket_directories="])
+            .args(way.arguments())
             .start(scratch)?;
         let mut server = Server {
             process,
@@ -115,6 +97,46 @@ pub(super) async fn start(programs: &Programs, scratch: &Scratch) -> Result<(Ser
         }
         // Its folder is needed again.
         server.folder = PathBuf::new();
+    }
+}
+
+/// Fills the cluster's folder.
+async fn initdb(way: &Way, programs: &Programs, scratch: &Scratch, folder: &Path) -> Result<()> {
+    let command = way
+        .command(&programs.folder.join("initdb"), folder)
+        .args(["--username=postgres", "--encoding=UTF8", "--locale=C"])
+        .args(["--auth=scram-sha-256", "--no-sync", "--no-instructions"])
+        .arg(format!("--pwfile={}", folder.join("password").display()))
+        .arg(format!("--pgdata={}", folder.join("data").display()));
+    let mut initdb = Initdb(command.start(scratch)?);
+    let exit = tokio::time::timeout(INITDB, initdb.0.wait())
+        .await
+        .with_context(|| format!("initdb was not done within {} s", INITDB.as_secs()))??;
+    initdb.0.end().await;
+    let output = initdb.0.output();
+    ensure!(
+        exit.is_success(),
+        "initdb ended with {exit}: {}",
+        last_lines(&output)
+    );
+    Ok(())
+}
+
+/// A running `initdb`. Dropping it waits for its end, which is less than a second away on a machine at
+/// rest: killed, it would leave shared memory behind.
+struct Initdb(Process);
+
+impl Drop for Initdb {
+    fn drop(&mut self) {
+        wait(&mut self.0, Duration::from_secs(15));
+    }
+}
+
+/// Gives a process time to end by itself.
+fn wait(process: &mut Process, limit: Duration) {
+    let asked = Instant::now();
+    while process.exit().is_none() && asked.elapsed() < limit {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -154,34 +176,50 @@ pub(super) fn arguments(setting: &super::settings::Setting) -> [String; 2] {
     ["-c".into(), format!("{}={}", setting.name, setting.value)]
 }
 
+/// How Postgres can be started by root, for people.
+pub(super) async fn can_start(scratch: &Scratch) -> Result<String> {
+    Ok(match Way::find(scratch).await? {
+        Way::Directly => "directly".into(),
+        Way::Namespace { .. } => "in a user namespace".into(),
+        Way::As { uid, .. } => format!("as user {uid}"),
+    })
+}
+
 /// How Postgres' programs are started. They refuse to run as root.
 #[derive(Debug, Clone)]
-pub(super) enum Way {
+enum Way {
     /// By this user, who is not root.
     Directly,
-    /// In a user namespace: root outside, nobody inside. Files stay root's, and it works below
-    /// folders that only root may enter.
-    Namespace,
+    /// In namespaces of its own for users, where root is nobody, and for shared memory, which
+    /// thereby goes with the last process, however that ends. Files stay this user's, and it works
+    /// below folders that only this user may enter.
+    Namespace { uid: u32, gid: u32 },
     /// As another user.
     As { uid: u32, gid: u32 },
 }
 
+/// The user and group `nobody`.
+const NOBODY: u32 = 65534;
+
 impl Way {
-    async fn find(scratch: &Scratch, folder: &Path) -> Result<Self> {
-        if !programs::is_root() {
-            return Ok(Self::Directly);
+    async fn find(scratch: &Scratch) -> Result<Self> {
+        let mut ways = Vec::new();
+        if programs::is_root() {
+            ways.push(Self::Namespace {
+                uid: NOBODY,
+                gid: NOBODY,
+            });
+            let users = programs::unprivileged_users().into_iter();
+            ways.extend(users.map(|(uid, gid)| Self::As { uid, gid }));
+        } else {
+            let uid = rustix::process::geteuid().as_raw();
+            let gid = rustix::process::getegid().as_raw();
+            ways.extend([Self::Namespace { uid, gid }, Self::Directly]);
         }
-        let mut ways = vec![Self::Namespace];
-        ways.extend(
-            programs::unprivileged_users()
-                .into_iter()
-                .map(|(uid, gid)| Self::As { uid, gid }),
-        );
         for way in ways {
             let tried = way.command(Path::new("true"), Path::new("/"));
             let tried = tried.run(scratch, Duration::from_secs(10)).await;
             if tried.is_ok_and(|tried| tried.exit.is_success()) {
-                way.open(scratch, folder)?;
                 return Ok(way);
             }
         }
@@ -194,13 +232,22 @@ impl Way {
     fn command(&self, program: &Path, folder: &Path) -> Command {
         match self {
             Self::Directly => Command::new(program, folder),
-            Self::Namespace => Command::new("unshare", folder)
-                .args(["-U", "--map-user=65534", "--map-group=65534"])
+            Self::Namespace { uid, gid } => Command::new("unshare", folder)
+                .args(["--user", "--ipc"])
+                .args([format!("--map-user={uid}"), format!("--map-group={gid}")])
                 .arg(program),
             Self::As { uid, gid } => Command::new("setpriv", folder)
                 .args([format!("--reuid={uid}"), format!("--regid={gid}")])
                 .arg("--clear-groups")
                 .arg(program),
+        }
+    }
+
+    /// Shared memory for parallel queries is in files by default, which nobody would remove.
+    fn arguments(&self) -> &[&str] {
+        match self {
+            Self::Namespace { .. } => &["-c", "dynamic_shared_memory_type=sysv"],
+            Self::Directly | Self::As { .. } => &[],
         }
     }
 

@@ -195,3 +195,28 @@ pub(super) fn literal(text: &str) -> String {
     let text = text.replace('\'', "''").replace('\\', "\\\\");
     format!("{escape}'{text}'")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_the_machines_and_a_missing_table_is_not() {
+        for code in ["53100", "53200", "57P01", "08006", "58030", "XX001"] {
+            assert!(is_machines(Some(code)), "{code}");
+        }
+        for code in [
+            "42P01", "42703", "57014", "55P03", "40P01", "23505", "42501",
+        ] {
+            assert!(!is_machines(Some(code)), "{code}");
+        }
+        assert!(is_machines(None));
+    }
+
+    #[test]
+    fn names_and_texts_are_quoted() {
+        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("a\\'b"), " E'a\\\\''b'");
+    }
+}

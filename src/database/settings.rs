@@ -3,6 +3,11 @@
 //! Planner settings are not listed: they stay at Postgres' defaults, and that is held by
 //! [`super::Database`] on every backend.
 
+use anyhow::Result;
+
+use super::ours;
+use super::session::Session;
+
 /// A setting, and where it can be made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {
@@ -96,4 +101,47 @@ pub(super) fn reported() -> String {
          'max_worker_processes', 'server_version', {})",
         names.join(", ")
     )
+}
+
+/// Everything that a session can set, at the values that a new session outside of clones has, and
+/// planner settings at Postgres' defaults.
+pub(super) async fn of_readers(admin: &Session) -> Result<Vec<(String, String)>> {
+    let sql = format!(
+        "SELECT name, value FROM (SELECT name, CASE WHEN {PLANNER} THEN boot_val ELSE reset_val END, context \
+         FROM pg_settings) AS s (name, value, context) WHERE value IS NOT NULL AND context = 'user' \
+         AND name <> 'application_name' AND name NOT LIKE 'transaction\\_%'"
+    );
+    let mut values: Vec<(String, String)> = ours(admin.fetch(&sql, &[]).await?)?;
+    let ours = [
+        ("search_path", "pg_catalog, public, pg_temp"),
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "10s"),
+        // A row that a policy hides is an error, not a missing row.
+        ("row_security", "off"),
+    ];
+    let table = SETTINGS
+        .iter()
+        .filter(|setting| setting.scope == Scope::Database);
+    values.extend(
+        table
+            .map(|setting| (setting.name, setting.value))
+            .chain(ours)
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    Ok(values)
+}
+
+/// Settings that a server that was given has otherwise than the ones that are started here, and that
+/// can be made for one database.
+pub(super) async fn of_clones(admin: &Session) -> Result<Vec<(String, String)>> {
+    let sql = format!(
+        "SELECT name, boot_val FROM pg_settings \
+         WHERE ({PLANNER}) AND boot_val <> reset_val AND context IN ('user', 'superuser')"
+    );
+    let mut values: Vec<(String, String)> = ours(admin.fetch(&sql, &[]).await?)?;
+    let table = SETTINGS
+        .iter()
+        .filter(|setting| setting.scope == Scope::Database);
+    values.extend(table.map(|setting| (setting.name.to_owned(), setting.value.to_owned())));
+    Ok(values)
 }

@@ -22,13 +22,22 @@ const NAME: &str = "report.html";
 /// When the template is not one for this page: Tera's message, with its line.
 pub fn render(report: &Report, template: &str) -> Result<String> {
     let report = &clean_report(report)?;
+    let tera = read(template)?;
+    let context = tera::Context::from_serialize(&page(report)).context("lay out the page")?;
+    tera.render(NAME, &context)
+        .context("fill in the template report.html")
+}
+
+/// Reads a template without filling it in: an author's mistake is found before anything starts.
+///
+/// # Errors
+/// When it is no template: Tera's message, with its line.
+pub fn read(template: &str) -> Result<Tera> {
     let mut tera = Tera::new();
     tera.register_filter("prose", Prose);
     tera.add_raw_template(NAME, template)
         .context("read the template report.html")?;
-    let context = tera::Context::from_serialize(&page(report)).context("lay out the page")?;
-    tera.render(NAME, &context)
-        .context("fill in the template report.html")
+    Ok(tera)
 }
 
 /// The filter `prose`: escapes a text and sets what stands between backticks as code.

@@ -26,7 +26,8 @@ fn report(name: &str) -> Report {
 }
 
 fn rendered(format: Format, name: &str) -> String {
-    let text = render(format, &report(name)).unwrap_or_else(|e| panic!("{format} {name}: {e:#}"));
+    let text =
+        render(format, &report(name), None).unwrap_or_else(|e| panic!("{format} {name}: {e:#}"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faces");
     let path = folder.join(format!("{name}.{}", format.extension()));
     fs::create_dir_all(&folder)
@@ -71,7 +72,7 @@ proptest::proptest! {
             }
         }
         for format in Format::ALL {
-            let written = render(format, &report).unwrap();
+            let written = render(format, &report, None).unwrap();
             if format != Format::Text {
                 let bad = written.chars().find(|c| c.is_control() && !"\n\t".contains(*c));
                 proptest::prop_assert_eq!(bad, None, "{}", format);

@@ -5,8 +5,10 @@
 mod bad_input;
 mod builds;
 mod counting_server;
+mod database;
 mod formats;
 mod load;
 mod loadtest;
 mod main_job;
+mod skip;
 mod structure;

@@ -34,8 +34,10 @@ pub struct Question {
     pub misconceptions: Vec<Misconception>,
     /// The first that holds gives its mark.
     pub rules: Vec<(Mark, Rule)>,
-    /// Fingerprints of texts that go around.
+    /// Fingerprints of answers that go around.
     pub known_texts: Vec<String>,
+    /// Fingerprints of further texts that learners are given.
+    pub given_texts: Vec<String>,
 }
 
 /// One idea.
@@ -186,6 +188,12 @@ fn reaches(node: &Node, wanted: usize, groups: &[Vec<Node>], seen: &mut BTreeSet
 }
 
 impl Question {
+    /// All hints of the question; learners have read them.
+    pub fn hints(&self) -> impl Iterator<Item = &str> {
+        let ideas = self.ideas.iter().filter_map(|idea| idea.hint.as_deref());
+        ideas.chain(self.misconceptions.iter().map(|wrong| wrong.hint.as_str()))
+    }
+
     fn new(
         rubric: &QuestionRubric,
         names: &BTreeMap<String, usize>,
@@ -257,6 +265,7 @@ impl Question {
             misconceptions,
             rules,
             known_texts: rubric.known_texts.clone(),
+            given_texts: rubric.given_texts.clone(),
         })
     }
 }

@@ -28,33 +28,59 @@ static FUNCTION: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Common verbs, as stems: a keyword list has none of them in a finite form.
-static VERBS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    "make create open build start call use wait fail read look go come give take keep put run \
-     need want try find know think say tell see grow become hit stop happen work return close \
-     reuse add send reach handle serve spin point route spread hide fix solve treat remove avoid \
-     walk check compare sort search touch update write change move ship deploy bring stay hold \
-     queue ask fetch let allow refuse reject expire give leave throw set spawn get do be have \
-     put cost depend choose pick switch buy launch help finish drain connect share crash break \
-     time"
+/// Words that tie others together; some function words (`per`, `every`, `new`) do not.
+static GLUE: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    "a an the is are was were be been it they this that these to of in with for and or but so \
+     because if when not than then by from has have had do does can could will would should may \
+     i we you my our your their its as at into slower faster more less worse most"
+        .split_whitespace()
+        .collect()
+});
+
+/// Words of the trade. An answer about these matters has some; an image has none.
+static TRADE: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    "server database db postgres postgresql sql sqlx query table row column schema index scan pool \
+     pgpool connection connect request response endpoint handler route api http user timeout error \
+     latency load test code compile compiler cargo rust axum tokio async await function struct vec \
+     hashmap macro crate dashboard grafana prometheus panel port login admin metric cpu ram ssd disk \
+     nvme memory gb hardware cache deploy deployment production release build binary branch version \
+     software app application frontend backend web website network browser json client thread cluster \
+     insert update write read select sort traffic cloud docker kubernetes log debug bug config \
+     option file line module data host instance semicolon docs tutorial bootcamp chapter exercise \
+     question text ms"
         .split_whitespace()
         .map(stem)
         .collect()
 });
 
-/// Words that never stand right after a determiner, a preposition or a form of `be` in English
-/// prose. A shuffled text is full of such pairs.
-static NEVER_AFTER_DETERMINER: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
-    "is are was were be been has have had does do did will would can could should the a an and or \
-     but of to from with by if because it they them he she so at into than"
+/// Common verbs, as stems: a keyword list has none of them in a finite form.
+static VERBS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    "make create open build start call use wait fail look go come give take keep put run \
+     need want try find know think say tell see grow become hit stop happen return close \
+     reuse add send reach handle serve spin point route spread hide fix solve treat remove avoid \
+     walk check compare touch change move ship deploy bring stay hold \
+     ask fetch let allow refuse reject expire give leave throw set spawn get do be have \
+     put depend choose pick switch buy launch help finish drain crash break"
         .split_whitespace()
+        .map(stem)
         .collect()
 });
 
 /// Whether a folded word is one of English or of the trade, in any regular form.
 #[must_use]
 pub fn is_word(word: &str) -> bool {
-    WORDS.contains(word) || STEMS.contains(&stem(word))
+    let known = |word: &str| WORDS.contains(word) || STEMS.contains(&stem(word));
+    // `caller`, `processor`, `slowness`: made of a word.
+    let made = |ending: &str| {
+        word.strip_suffix(ending)
+            .is_some_and(|head| head.len() >= 4 && (known(head) || known(&format!("{head}e"))))
+    };
+    known(word)
+        || [
+            "er", "ers", "or", "ors", "ness", "less", "ful", "able", "ment", "est",
+        ]
+        .iter()
+        .any(|e| made(e))
 }
 
 /// All words of the list, for looking for neighbours.
@@ -68,75 +94,142 @@ pub fn is_function_word(word: &str) -> bool {
     FUNCTION.contains(word)
 }
 
+/// Whether a word ties others together.
+#[must_use]
+pub fn is_glue(word: &str) -> bool {
+    GLUE.contains(word)
+}
+
+/// Whether a stem is that of a word of the trade.
+#[must_use]
+pub fn is_of_the_trade(stem: &str) -> bool {
+    TRADE.contains(stem)
+}
+
 /// Whether a stem is that of a common verb.
 #[must_use]
 pub fn is_verb(stem: &str) -> bool {
     VERBS.contains(stem)
 }
 
-/// Whether no sentence has these two words side by side.
+/// Whether no sentence has these two words side by side. Not a grammar: pairs of little words that
+/// prose hardly ever holds, and of which a shuffled text is full.
 #[must_use]
 pub fn is_impossible_pair(first: &str, second: &str) -> bool {
+    let finite = matches!(
+        second,
+        "is" | "are"
+            | "was"
+            | "were"
+            | "has"
+            | "does"
+            | "did"
+            | "will"
+            | "would"
+            | "could"
+            | "should"
+    );
+    let joins = matches!(second, "and" | "or" | "but" | "because");
+    let person = matches!(second, "they" | "he" | "she" | "we" | "i");
+    let article = matches!(second, "the" | "a" | "an");
+    let preposition = matches!(
+        second,
+        "of" | "to" | "by" | "into" | "with" | "for" | "from" | "in"
+    );
     match first {
-        "the" | "a" | "an" | "its" | "their" | "our" | "your" | "my" => {
-            NEVER_AFTER_DETERMINER.contains(second)
+        "the" | "a" | "an" | "its" | "their" | "our" | "your" | "my" | "every" => {
+            finite
+                || joins
+                || person
+                || article
+                || preposition
+                || matches!(
+                    second,
+                    "it" | "if"
+                        | "when"
+                        | "have"
+                        | "do"
+                        | "can"
+                        | "at"
+                        | "on"
+                        | "be"
+                        | "than"
+                        | "then"
+                        | "not"
+                )
         }
-        "of" | "from" | "into" | "at" | "with" => matches!(
-            second,
-            "is" | "are"
-                | "was"
-                | "were"
-                | "has"
-                | "have"
-                | "does"
-                | "and"
-                | "or"
-                | "but"
-                | "of"
-                | "to"
-                | "will"
-                | "can"
-                | "would"
-                | "because"
-        ),
-        "is" | "are" | "was" | "were" => {
-            matches!(
-                second,
-                "is" | "are"
-                    | "was"
-                    | "were"
-                    | "does"
-                    | "do"
-                    | "has"
-                    | "have"
-                    | "of"
-                    | "and"
-                    | "will"
-                    | "can"
-            )
+        "of" | "from" | "into" | "at" | "with" | "for" | "to" => {
+            finite
+                || joins
+                || person
+                || matches!(
+                    second,
+                    "of" | "to" | "by" | "into" | "with" | "can" | "then" | "so"
+                )
         }
-        "and" | "or" | "but" => matches!(second, "and" | "or" | "but" | "of"),
-        "every" | "each" => matches!(
+        "in" | "on" | "by" => finite || person || matches!(second, "of" | "can" | "because"),
+        "is" | "are" | "was" | "were" | "be" => {
+            finite
+                || matches!(
+                    second,
+                    "of" | "or" | "do" | "have" | "can" | "be" | "it" | "they"
+                )
+        }
+        "will" | "would" | "can" | "could" | "should" => {
+            finite
+                || matches!(second, "or" | "because")
+                || preposition
+                || matches!(second, "an" | "can" | "every" | "than")
+        }
+        "has" | "have" | "had" | "does" | "did" | "do" => {
+            finite && second != "did" || joins || matches!(second, "of" | "can" | "from" | "by")
+        }
+        "and" | "or" | "but" => matches!(second, "and" | "or" | "but" | "of" | "than"),
+        "because" | "if" | "when" | "while" | "than" => {
+            joins
+                || matches!(
+                    second,
+                    "of" | "is" | "are" | "was" | "be" | "has" | "will" | "would"
+                ) && !(first == "because" && second == "of")
+        }
+        "they" | "we" | "he" | "she" | "i" => {
+            article
+                || preposition
+                || joins && second != "and"
+                || matches!(second, "is" | "be" | "every" | "each" | "it")
+        }
+        "it" => matches!(
             second,
-            "is" | "are"
-                | "the"
-                | "a"
-                | "an"
-                | "and"
-                | "every"
-                | "to"
-                | "from"
-                | "it"
-                | "does"
-                | "because"
+            "of" | "are" | "it" | "they" | "we" | "every" | "have" | "be"
         ),
-        "to" => matches!(
+        "not" => finite || matches!(second, "of" | "and" | "or" | "are"),
+        "each" => matches!(
             second,
-            "is" | "are" | "was" | "of" | "to" | "and" | "does" | "has" | "because"
+            "the" | "every" | "and" | "because" | "it" | "they" | "are"
         ),
-        "it" => matches!(second, "it" | "the" | "a" | "an" | "of"),
         _ => false,
     }
+}
+
+/// Whether no clause ends with this word.
+#[must_use]
+pub fn ends_no_clause(word: &str) -> bool {
+    matches!(
+        word,
+        "the"
+            | "a"
+            | "an"
+            | "of"
+            | "and"
+            | "every"
+            | "its"
+            | "their"
+            | "from"
+            | "into"
+            | "they"
+            | "because"
+            | "our"
+    )
 }
 
 /// Words that are frequent in one of the languages that learners write in, and no English words.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::grader::{Found, Judged};
+use super::judged::{Found, Judged};
 
 /// The explanation as text, one line a fact.
 #[must_use]

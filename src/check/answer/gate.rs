@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::english;
-use super::token::Tokens;
+use super::token::{Token, Tokens};
 
 /// Why a text is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,8 +70,8 @@ pub struct Shingles(BTreeSet<u32>);
 /// The length of the runs.
 const RUN: usize = 3;
 
-fn runs(tokens: &Tokens) -> impl Iterator<Item = u32> {
-    tokens.tokens.windows(RUN).map(|run| {
+fn runs(tokens: &[Token]) -> impl Iterator<Item = u32> {
+    tokens.windows(RUN).map(|run| {
         // FNV-1a, 32 bits: http://www.isthe.com/chongo/tech/comp/fnv/
         let mut hash = 0x811c_9dc5_u32;
         for token in run {
@@ -86,7 +86,7 @@ fn runs(tokens: &Tokens) -> impl Iterator<Item = u32> {
 impl Shingles {
     /// Adds a text's runs.
     pub fn add(&mut self, tokens: &Tokens) {
-        self.0.extend(runs(tokens));
+        self.0.extend(runs(&tokens.tokens));
     }
 
     /// Adds runs that were written down as hashes, in hexadecimal, separated by white space.
@@ -106,9 +106,9 @@ impl Shingles {
     /// Whether more than six of ten runs of a text are in here. Texts of fewer than `least` words
     /// are never copies.
     #[must_use]
-    pub fn hold_most_of(&self, tokens: &Tokens, least: usize) -> bool {
-        let count = tokens.tokens.len().saturating_sub(RUN - 1);
-        tokens.tokens.len() >= least
+    pub fn hold_most_of(&self, tokens: &[Token], least: usize) -> bool {
+        let count = tokens.len().saturating_sub(RUN - 1);
+        tokens.len() >= least
             && count > 0
             && runs(tokens).filter(|run| self.0.contains(run)).count() * 10 > count * 6
     }
@@ -162,7 +162,7 @@ fn is_code(text: &str) -> bool {
     let lines: Vec<&str> = text
         .lines()
         .map(str::trim)
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !line.starts_with("```"))
         .collect();
     let is_line = |line: &&&str| {
         let starts = [
@@ -177,6 +177,7 @@ fn is_code(text: &str) -> bool {
                 .is_some_and(|head| head.eq_ignore_ascii_case(word))
         }) && line.ends_with(';');
         sql || line.ends_with([';', '{', '}'])
+            || line.contains("::") && line.ends_with(')')
             || starts.iter().any(|start| line.starts_with(start))
                 && !line.ends_with(['.', '!', '?'])
     };
@@ -195,26 +196,32 @@ fn is_keyword_list(text: &str, tokens: &Tokens) -> bool {
     if all < 5 || tokens.arrows > 0 {
         return false;
     }
-    let grammar = tokens
-        .tokens
-        .iter()
-        .filter(|token| english::is_function_word(&token.word))
-        .count();
+    // The `A` of `option A` is no article.
+    let count = |is: fn(&str) -> bool| {
+        let words = tokens.tokens.iter().filter(|token| !token.letter);
+        words.filter(|token| is(&token.word)).count()
+    };
+    let grammar = count(english::is_function_word);
+    let glue = count(english::is_glue) + text.matches([':', '=', '+']).count();
     let verbs = tokens
         .tokens
         .iter()
-        .filter(|token| english::is_verb(&token.stem) && token.word != "time")
+        .filter(|token| english::is_verb(&token.stem))
         .count();
-    let commas = text.matches([',', ';', '/', '\n']).count();
-    if grammar * 100 >= all * 16 {
-        return false;
+    let parts = 1 + text.matches([',', ';', '/', '\n']).count();
+    if glue == 0 && all >= 10 && verbs * 10 <= all {
+        return true;
     }
-    // Terse notes have verbs; a list of five words may be a terse note.
-    let few_verbs = verbs * 100 < all * 12;
-    few_verbs && (all >= 8 || commas * 3 >= all) || grammar == 0 && all >= 10 && verbs * 5 < all
+    if verbs > 0 {
+        return glue == 0 && parts >= 5 && parts * 3 >= all && verbs * 8 <= all;
+    }
+    if glue == 0 && all >= 8 {
+        return true;
+    }
+    grammar * 100 < all * 16 && (all >= 8 || parts * 2 > all)
 }
 
-/// Whether most words are none.
+/// Whether too many words are none.
 #[must_use]
 pub fn is_gibberish(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> bool {
     let words: Vec<&str> = tokens
@@ -223,32 +230,139 @@ pub fn is_gibberish(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> bool {
         .filter(|token| token.quantity.is_none())
         .map(|token| token.word.as_str())
         .collect();
-    let known = words.iter().filter(|word| is_known(word)).count();
+    let unknown: Vec<&&str> = words.iter().filter(|word| !is_known(word)).collect();
+    let odd = unknown
+        .iter()
+        .filter(|word| is_unpronounceable(word))
+        .count();
     let distinct: BTreeSet<&&str> = words.iter().collect();
-    words.len() >= 2 && known * 2 < words.len()
-        || words.len() >= 6 && distinct.len() * 4 <= words.len()
-        || words.len() == 1 && known == 0 && words[0].len() > 3
+    words.len() >= 6 && distinct.len() * 4 <= words.len()
+        || odd * 3 > words.len()
+        || odd > 0 && unknown.len() * 5 >= words.len() * 2 && odd * 2 >= unknown.len()
 }
 
-/// Whether pairs of words stand together that no sentence has: a shuffled text.
+/// Whether most words are unknown and yet could be words: perhaps a language that is not listed.
+#[must_use]
+pub fn is_unknown_language(tokens: &Tokens, is_known: impl Fn(&str) -> bool) -> bool {
+    let words = tokens
+        .tokens
+        .iter()
+        .filter(|token| token.quantity.is_none());
+    let (known, unknown): (Vec<_>, Vec<_>) = words.partition(|token| is_known(&token.word));
+    let odd = unknown
+        .iter()
+        .filter(|token| is_unpronounceable(&token.word))
+        .count();
+    unknown.len() >= 4 && unknown.len() > known.len() && odd * 3 < unknown.len()
+}
+
+/// Keys hit at random: hardly a vowel, or many consonants in a row.
+fn is_unpronounceable(word: &str) -> bool {
+    let mut run = 0;
+    let mut longest = 0;
+    for c in word.chars() {
+        run = if "aeiouy".contains(c) { 0 } else { run + 1 };
+        longest = longest.max(run);
+    }
+    word.is_ascii() && word.len() >= 3 && (longest >= 4 || longest == word.len())
+}
+
+/// How many pairs of words stand together, and clauses end, as in no sentence.
+#[must_use]
+pub fn impossible_pairs(tokens: &Tokens) -> usize {
+    let odd = |pair: &&[Token]| {
+        if pair[0].letter {
+            false
+        } else if pair[0].clause == pair[1].clause {
+            english::is_impossible_pair(&pair[0].word, &pair[1].word)
+        } else {
+            english::ends_no_clause(&pair[0].word)
+        }
+    };
+    tokens.tokens.windows(2).filter(odd).count()
+}
+
+/// Whether a text has the words of a key and hardly any of its runs: a shuffled key.
+#[must_use]
+pub fn is_shuffled(tokens: &Tokens, key: &Tokens) -> bool {
+    let known: BTreeSet<&str> = key.tokens.iter().map(|token| token.word.as_str()).collect();
+    let all = tokens.tokens.len();
+    let shared = tokens
+        .tokens
+        .iter()
+        .filter(|token| known.contains(token.word.as_str()))
+        .count();
+    let mut own = Shingles::default();
+    own.add(key);
+    let kept = runs(&tokens.tokens)
+        .filter(|run| own.0.contains(run))
+        .count();
+    all >= 15 && all * 2 >= key.tokens.len() && shared * 10 >= all * 9 && kept * 4 < all
+}
+
+/// Whether a text is shuffled.
 #[must_use]
 pub fn is_word_salad(tokens: &Tokens) -> bool {
-    let pairs = tokens
-        .tokens
-        .windows(2)
-        .filter(|pair| pair[0].clause == pair[1].clause);
-    let (mut impossible, mut all) = (0, 0);
-    for pair in pairs {
-        all += 1;
-        impossible += usize::from(english::is_impossible_pair(&pair[0].word, &pair[1].word));
-    }
-    impossible >= 2 && impossible * 14 >= all
+    let impossible = impossible_pairs(tokens);
+    let all = tokens.tokens.len();
+    impossible >= 3 && impossible * 30 >= all || impossible >= 2 && impossible * 18 >= all
 }
 
-/// Whether the text only asks.
+/// Words that announce that something is not meant as it is said.
 #[must_use]
-pub fn is_only_questions(tokens: &Tokens) -> bool {
-    tokens.questions > 0 && tokens.questions == tokens.sentences()
+pub fn is_ironic(tokens: &Tokens) -> bool {
+    let words: Vec<&str> = tokens
+        .tokens
+        .iter()
+        .map(|token| token.word.as_str())
+        .collect();
+    let has = |run: &[&str]| words.windows(run.len()).any(|window| window == run);
+    [
+        &["wow"][..],
+        &["congratulations"],
+        &["congrats"],
+        &["brilliant"],
+        &["bravo"],
+        &["groundbreaking"],
+        &["trust", "me"],
+        &["who", "cares"],
+        &["yeah", "right"],
+        &["thoughts", "and", "prayers"],
+        &["happily", "ever"],
+        &["let", "me", "guess"],
+        &["would", "have", "thought"],
+        &["just", "kidding"],
+    ]
+    .iter()
+    .any(|run| has(run))
+}
+
+/// Leaves out the sentences that ask, and those that are copied from `given`. What is left is what
+/// the writer says.
+pub fn leave_out_questions(tokens: &mut Tokens, text: &str, given: &Shingles) {
+    let all = std::mem::take(&mut tokens.tokens);
+    for sentence in all.chunk_by(|left, right| left.sentence == right.sentence) {
+        if !asks(sentence, text) && !given.hold_most_of(sentence, 5) {
+            tokens.tokens.extend_from_slice(sentence);
+        }
+    }
+}
+
+/// Whether a sentence ends with a question mark and has a clause that begins like a question.
+fn asks(sentence: &[Token], text: &str) -> bool {
+    let end = sentence.last().map_or(0, |token| token.end);
+    let rest = text.get(end..).unwrap_or("");
+    let mark = rest
+        .chars()
+        .find(|c| !matches!(c, ')' | '`' | '"' | '*' | '_' | ' '));
+    let mut clauses = sentence.chunk_by(|left, right| left.clause == right.clause);
+    mark == Some('?')
+        && clauses.any(|clause| {
+            matches!(
+                clause.first().map_or("", |token| token.word.as_str()),
+                "how" | "what" | "why" | "which" | "when" | "where" | "who" | "would" | "compare"
+            )
+        })
 }
 
 /// Whether the writer says that they do not know or will not answer.
@@ -327,7 +441,7 @@ pub fn hedges(tokens: &Tokens) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::token::read;
+    use super::super::reader::read;
     use super::*;
 
     fn gate(text: &str) -> Option<Gate> {
@@ -384,8 +498,10 @@ mod tests {
         stored.add_fingerprint(&shingles.fingerprint());
         for shingles in [shingles, stored] {
             let copy = read("it creates a brand-new pool for every request, and closes it!");
-            assert!(shingles.hold_most_of(&copy, 5));
-            assert!(!shingles.hold_most_of(&read("Every request has a pool that it closes"), 5));
+            assert!(shingles.hold_most_of(&copy.tokens, 5));
+            assert!(
+                !shingles.hold_most_of(&read("Every request has a pool that it closes").tokens, 5)
+            );
         }
     }
 

@@ -2,21 +2,26 @@
 //!
 //! Pure. What was found carries the words that it was found in.
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::answers;
 use crate::check::Material;
 use crate::exercise::Exercise;
-use crate::grade::{AnswerGrade, Idea, Misconception};
 
 use super::compile::{self, Compiled, Question};
 use super::gate::{self, Gate, Shingles};
-use super::matching::{Hit, Matcher};
-use super::pattern::Pattern;
+use super::judged::{Judged, JudgedIdea, judge_idea, judge_misconception};
+use super::matching::Matcher;
+use super::negation::{self, Negations};
+use super::pattern::Node;
+use super::review::Review;
 use super::rule::Mark;
-use super::token::{self, Tokens};
-use super::{AnswersRubric, Polarity, Role, english, language, negation, stem};
+use super::token::Tokens;
+use super::{AnswersRubric, Role, english, language, reader, stem};
 
-/// Longest quote of a learner's words, in characters.
-const MAX_QUOTE: usize = 160;
+/// The most different words of an answer that are looked up as slips.
+const MAX_CORRECTIONS: usize = 150;
 
 /// Which steps are taken: all of them, except when an ablation asks what one is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,8 @@ const MAX_QUOTE: usize = 160;
     reason = "each is one switch of the ablation"
 )]
 pub struct Steps {
+    /// Groups stand for all their synonyms, not for the first only.
+    pub synonyms: bool,
     /// Gates stop what is no answer.
     pub gates: bool,
     /// Typos are read as what was meant.
@@ -40,6 +47,7 @@ pub struct Steps {
 impl Default for Steps {
     fn default() -> Self {
         Self {
+            synonyms: true,
             gates: true,
             typos: true,
             negation: true,
@@ -49,147 +57,15 @@ impl Default for Steps {
     }
 }
 
-/// Why a person should look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Review {
-    /// Not in English: the language.
-    OtherLanguage(&'static str),
-    /// The key again.
-    PastedKey,
-    /// Words in an order that no sentence has.
-    WordSalad,
-    /// Right and wrong ideas.
-    RightAndWrong,
-    /// An idea is said and denied.
-    Contradiction,
-    /// An idea is denied.
-    Denied,
-    /// It may be so, it may be otherwise.
-    Hedged,
-    /// The mark hangs on a weak pattern.
-    Weak,
-    /// Long and without a known idea.
-    Unmatched,
-    /// Longer than what is judged.
-    Long,
-}
-
-impl Review {
-    /// Its name in statistics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OtherLanguage(_) => "other language",
-            Self::PastedKey => "pasted key",
-            Self::WordSalad => "word salad",
-            Self::RightAndWrong => "right and wrong",
-            Self::Contradiction => "contradiction",
-            Self::Denied => "denied",
-            Self::Hedged => "hedged",
-            Self::Weak => "weak",
-            Self::Unmatched => "unmatched",
-            Self::Long => "long",
-        }
-    }
-
-    /// One sentence.
-    #[must_use]
-    pub fn sentence(self) -> String {
-        match self {
-            Self::OtherLanguage("another script") => {
-                "It is not in English, so a person should mark it.".to_owned()
-            }
-            Self::OtherLanguage(language) => {
-                format!("It seems to be in {language}, so a person should mark it.")
-            }
-            Self::PastedKey => {
-                "Most of it is word for word a text that goes around as the answer.".into()
-            }
-            Self::WordSalad => "Its words stand in an order that sentences do not have.".into(),
-            Self::RightAndWrong => "It holds right ideas and a mistaken one.".into(),
-            Self::Contradiction => "It says an idea in one place and denies it in another.".into(),
-            Self::Denied => "It denies an idea that the question is about.".into(),
-            Self::Hedged => "It leaves open whether it is so.".into(),
-            Self::Weak => "One of its ideas is only hinted at.".into(),
-            Self::Unmatched => "It is a long answer in words that the rubric does not know.".into(),
-            Self::Long => "It is so long that only its beginning was judged.".into(),
-        }
-    }
-}
-
-/// A pattern that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The pattern as the author wrote it.
-    pub pattern: String,
-    /// The learner's words.
-    pub quote: String,
-    /// Bytes in the answer, from and to.
-    pub span: (usize, usize),
-    /// Whether it stands in the scope of a negation.
-    pub negated: bool,
-    /// Whether it is a weak pattern.
-    pub weak: bool,
-}
-
-/// An idea of the rubric, and where it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JudgedIdea {
-    /// Its id.
-    pub id: String,
-    /// What it is for.
-    pub role: Role,
-    /// Its hint.
-    pub hint: Option<String>,
-    /// The hit that earns it.
-    pub found: Option<Found>,
-    /// A hit the wrong way round.
-    pub denied: Option<Found>,
-}
-
-/// A mistaken idea that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JudgedMisconception {
-    /// Its id.
-    pub id: String,
-    /// The ceiling.
-    pub cap: Mark,
-    /// Its hint.
-    pub hint: String,
-    /// Where.
-    pub found: Found,
-}
-
-/// All that is known of one answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
-    /// The question.
-    pub question: String,
-    /// The answer.
-    pub text: String,
-    /// The mark.
-    pub mark: Mark,
-    /// The gate that stopped it.
-    pub gate: Option<Gate>,
-    /// The ideas of the rubric.
-    pub ideas: Vec<JudgedIdea>,
-    /// Mistaken ideas that were found.
-    pub misconceptions: Vec<JudgedMisconception>,
-    /// Why a person should look.
-    pub reviews: Vec<Review>,
-    /// Words that were read as others.
-    pub corrections: Vec<(String, String)>,
-    /// Further remarks that call for a person.
-    pub notes: Vec<String>,
-}
-
 /// Grades answers to the questions of one exercise.
 #[derive(Debug)]
 pub struct Grader<'a> {
     compiled: &'a Compiled,
+    groups: Cow<'a, [Vec<Node>]>,
     exercise: &'a Exercise,
     keys: answers::Answers,
     starter: Shingles,
+    brief: Shingles,
     steps: Steps,
 }
 
@@ -200,13 +76,19 @@ impl<'a> Grader<'a> {
         let mut starter = Shingles::default();
         // Code is longer than what is judged of an answer, so it is read in pieces.
         for piece in material.starter_code.split("\n\n") {
-            starter.add(&token::read(piece));
+            starter.add(&reader::read(piece));
+        }
+        let mut brief = Shingles::default();
+        for piece in material.brief.split("\n\n") {
+            brief.add(&reader::read(piece));
         }
         Self {
             compiled: rubric.compiled(),
+            groups: Cow::Borrowed(&rubric.compiled().groups),
             exercise,
             keys: answers::parse(&material.key, &material.template),
             starter,
+            brief,
             steps: Steps::default(),
         }
     }
@@ -215,6 +97,13 @@ impl<'a> Grader<'a> {
     #[must_use]
     pub fn with_steps(mut self, steps: Steps) -> Self {
         self.steps = steps;
+        if !steps.synonyms {
+            let first = self
+                .groups
+                .iter()
+                .map(|group| group.iter().take(1).cloned().collect());
+            self.groups = Cow::Owned(first.collect());
+        }
         self
     }
 
@@ -233,27 +122,38 @@ impl<'a> Grader<'a> {
     pub fn judge(&self, question: &str, text: &str) -> Judged {
         let unknown = Question::default();
         let rubric = self.compiled.questions.get(question).unwrap_or(&unknown);
-        let mut tokens = token::read(text);
-        let corrections = self.correct(&mut tokens);
-        let mut judged = Judged {
-            question: question.to_owned(),
-            text: text.to_owned(),
-            mark: Mark::None,
-            gate: None,
-            ideas: Vec::new(),
-            misconceptions: Vec::new(),
-            reviews: Vec::new(),
-            corrections,
-            notes: Vec::new(),
-        };
-        let other_language = language::other_than_english(&tokens);
-        let scopes = if self.steps.negation {
-            negation::scopes(&tokens)
+        let mut tokens = reader::read(text);
+        let mut judged = Judged::new(question, text);
+        if self.steps.gates {
+            judged.gate = self.copy_gate(question, rubric, text, &mut tokens);
+            if judged.gate.is_some() {
+                judged.ideas = rubric.ideas.iter().map(JudgedIdea::missing).collect();
+                return judged;
+            }
+            let key = self.keys.questions.get(question);
+            let key = key.map(|key| reader::read(&key.text)).unwrap_or_default();
+            if is_pasted(rubric, &key, &tokens) {
+                judged.reviews.push(Review::PastedKey);
+            } else if gate::is_shuffled(&tokens, &key) {
+                judged.reviews.push(Review::WordSalad);
+            }
+        }
+        judged.corrections = self.correct(&mut tokens);
+        let other_language = language::other_than_english(&tokens).or_else(|| {
+            gate::is_unknown_language(&tokens, |word| self.is_known(word))
+                .then_some(language::UNKNOWN)
+        });
+        let negations = if self.steps.negation {
+            negation::find(&tokens)
         } else {
-            vec![None; tokens.tokens.len()]
+            Negations::none(&tokens)
         };
         let vocabulary = &self.compiled.vocabulary;
-        let mut matcher = Matcher::new(&tokens, &self.compiled.groups, vocabulary, &scopes);
+        let ids = tokens.tokens.iter();
+        let ids = ids
+            .map(|token| vocabulary.ids(token, self.steps.stems))
+            .collect();
+        let mut matcher = Matcher::new(&tokens, &self.groups, ids, &negations);
         for idea in &rubric.ideas {
             judged
                 .ideas
@@ -263,66 +163,107 @@ impl<'a> Grader<'a> {
             let found = judge_misconception(misconception, &mut matcher, &tokens, text);
             judged.misconceptions.extend(found);
         }
-        let any = judged.ideas.iter().any(|idea| idea.found.is_some());
         if self.steps.gates {
-            judged.gate = self.gate(question, text, &tokens, any, other_language.is_some());
+            judged.gate = self.form_gate(text, &tokens, other_language.is_some());
         }
         if judged.gate.is_some() {
-            for idea in &mut judged.ideas {
-                idea.found = None;
-                idea.denied = None;
-            }
+            judged.ideas = rubric.ideas.iter().map(JudgedIdea::missing).collect();
             judged.misconceptions.clear();
+            judged.reviews.clear();
             return judged;
         }
-        self.mark(rubric, &mut judged, &tokens, other_language);
+        let cues = negations.cues.iter().filter(|cue| **cue).count();
+        self.mark(rubric, &mut judged, &tokens, other_language, cues);
         judged
+    }
+
+    /// What the question is about: its text and the hints.
+    fn topic(&self, question: &str, rubric: &Question) -> Tokens {
+        let asked = self
+            .exercise
+            .questions
+            .iter()
+            .find(|asked| *asked.id == question);
+        let mut text = asked.map(|asked| asked.text.clone()).unwrap_or_default();
+        for hint in rubric.hints() {
+            text.push_str("\n\n");
+            text.push_str(hint);
+        }
+        reader::read(&text)
     }
 
     /// Reads unknown words as the known ones that they are slips of.
     fn correct(&self, tokens: &mut Tokens) -> Vec<(String, String)> {
-        let mut corrections = Vec::new();
+        let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
         for token in &mut tokens.tokens {
-            let known = token.quantity.is_some() || self.compiled.vocabulary.knows(&token.word);
-            if self.steps.typos
-                && !known
-                && let Some(meant) = self.compiled.speller.correct(&token.word)
+            if !self.steps.typos
+                || token.quantity.is_some()
+                || self.compiled.vocabulary.knows(&token.word)
             {
-                corrections.push((token.word.clone(), meant.to_owned()));
-                token.stem = stem::stem(meant);
-                meant.clone_into(&mut token.word);
+                continue;
             }
-            if !self.steps.stems {
-                token.stem.clone_from(&token.word);
+            let meant = match known.get(&token.word) {
+                Some(meant) => meant.clone(),
+                // More unknown words are no slips, and each costs a look at the whole list.
+                None if known.len() >= MAX_CORRECTIONS => None,
+                None => {
+                    let meant = self.compiled.speller.correct(&token.word);
+                    let meant = meant.map(str::to_owned);
+                    known.insert(token.word.clone(), meant.clone());
+                    meant
+                }
+            };
+            if let Some(meant) = meant {
+                token.stem = stem::stem(&meant);
+                token.word = meant;
             }
         }
-        corrections
+        known
+            .into_iter()
+            .filter_map(|(typo, meant)| Some((typo, meant?)))
+            .collect()
     }
 
-    fn gate(
+    /// Tells copies, and leaves out what is copied or only asked.
+    fn copy_gate(
         &self,
         question: &str,
+        rubric: &Question,
         text: &str,
-        tokens: &Tokens,
-        any: bool,
-        other_language: bool,
+        tokens: &mut Tokens,
     ) -> Option<Gate> {
-        let mut copied = Shingles::default();
+        let mut given = self.brief.clone();
         if let Some(question) = self.exercise.questions.iter().find(|q| *q.id == question) {
-            copied.add(&token::read(&question.text));
+            given.add(&reader::read(&question.text));
         }
-        if copied.hold_most_of(tokens, 4) || !any && gate::is_only_questions(tokens) {
+        for hint in rubric.hints() {
+            given.add(&reader::read(hint));
+        }
+        for fingerprint in &rubric.given_texts {
+            given.add_fingerprint(fingerprint);
+        }
+        let before = tokens.tokens.len();
+        if given.hold_most_of(&tokens.tokens, 4) {
             return Some(Gate::QuestionCopy);
         }
-        if self.starter.hold_most_of(tokens, 6) {
+        if self.starter.hold_most_of(&tokens.tokens, 6) {
             return Some(Gate::CodeCopy);
         }
+        gate::leave_out_questions(tokens, text, &given);
+        (before > 1 && tokens.tokens.len() < 2).then_some(Gate::QuestionCopy)
+    }
+
+    fn form_gate(&self, text: &str, tokens: &Tokens, other_language: bool) -> Option<Gate> {
         let gate = gate::by_form(text, tokens);
         if gate.is_some() && !(other_language && gate == Some(Gate::KeywordList)) {
             return gate;
         }
-        let known = |word: &str| english::is_word(word) || self.compiled.vocabulary.knows(word);
-        (!other_language && !any && gate::is_gibberish(tokens, known)).then_some(Gate::Gibberish)
+        (!other_language && gate::is_gibberish(tokens, |word| self.is_known(word)))
+            .then_some(Gate::Gibberish)
+    }
+
+    fn is_known(&self, word: &str) -> bool {
+        english::is_word(word) || self.compiled.vocabulary.knows(word)
     }
 
     fn mark(
@@ -331,6 +272,7 @@ impl<'a> Grader<'a> {
         judged: &mut Judged,
         tokens: &Tokens,
         other_language: Option<&'static str>,
+        cues: usize,
     ) {
         let base = score(rubric, |id| is_found(judged, id, true));
         judged.mark = base;
@@ -339,7 +281,7 @@ impl<'a> Grader<'a> {
                 judged.mark = judged.mark.min(misconception.cap);
             }
         }
-        if judged.mark < base {
+        if judged.mark < base && (base == Mark::Full || judged.mark > Mark::None) {
             judged.reviews.push(Review::RightAndWrong);
         }
         if score(rubric, |id| is_found(judged, id, false)) < base {
@@ -347,10 +289,33 @@ impl<'a> Grader<'a> {
         }
         let told = |idea: &&JudgedIdea| idea.role != Role::Signal;
         let ideas = || judged.ideas.iter().filter(told);
-        if ideas().any(|idea| idea.found.is_some() && idea.denied.is_some()) {
+        let (affirmed, denied) = ideas().fold((0, 0), |sum, idea| {
+            (sum.0 + idea.hits.0, sum.1 + idea.hits.1)
+        });
+        if ideas().any(JudgedIdea::is_contradicted) {
             judged.reviews.push(Review::Contradiction);
-        } else if ideas().any(|idea| idea.denied.is_some()) {
+        }
+        if ideas().any(|idea| idea.found.is_none() && idea.denied.is_some()) {
             judged.reviews.push(Review::Denied);
+        }
+        // Denials all over: a key with a `not` put into every sentence.
+        let all_denied = ideas()
+            .filter(|idea| matches!(idea.role, Role::Needed | Role::Required))
+            .all(|idea| idea.denied.is_some());
+        let dense =
+            cues >= 3 && cues * 10 >= tokens.tokens.len() && denied > 0 && denied >= affirmed;
+        let altered = judged.reviews.contains(&Review::PastedKey)
+            && cues >= 2
+            && cues >= tokens.sentences() + usize::from(tokens.sentences() > 2);
+        if all_denied && denied > 0 && denied * 3 >= affirmed * 2 || dense || altered {
+            judged.mark = judged.mark.min(Mark::Half);
+            judged.reviews.push(Review::Contradiction);
+        }
+        if denied > affirmed {
+            judged.mark = Mark::None;
+        }
+        if judged.mark > Mark::None && gate::is_ironic(tokens) {
+            judged.reviews.push(Review::Ironic);
         }
         if !rubric.guess && gate::hedges(tokens) >= 2 && judged.mark > Mark::None {
             judged.mark = judged.mark.min(Mark::Half);
@@ -358,41 +323,35 @@ impl<'a> Grader<'a> {
         }
         if let Some(language) = other_language {
             // Never a zero for what cannot be read here.
-            judged.mark = judged.mark.max(if tokens.tokens.len() >= 6 {
-                Mark::Half
-            } else {
-                Mark::None
-            });
+            let long = tokens.tokens.len() >= 6 || tokens.foreign_letters >= 10;
+            judged.mark = judged.mark.max(if long { Mark::Half } else { Mark::None });
             judged.reviews.push(Review::OtherLanguage(language));
-        } else if gate::is_word_salad(tokens) {
+        } else if gate::is_word_salad(tokens) || judged.reviews.contains(&Review::WordSalad) {
             judged.mark = judged.mark.min(Mark::Half);
             judged.reviews.push(Review::WordSalad);
         } else if judged.mark == Mark::None
             && judged.misconceptions.is_empty()
             && judged.reviews.is_empty()
-            && is_unmatched(tokens)
+            && is_unmatched(tokens, &self.topic(&judged.question, rubric))
         {
             judged.reviews.push(Review::Unmatched);
-        }
-        if self.is_pasted_key(rubric, &judged.question, tokens) {
-            judged.reviews.push(Review::PastedKey);
         }
         if tokens.cut {
             judged.reviews.push(Review::Long);
         }
         judged.reviews.sort_unstable();
+        judged.reviews.dedup();
     }
+}
 
-    fn is_pasted_key(&self, rubric: &Question, question: &str, tokens: &Tokens) -> bool {
-        let mut known = Shingles::default();
-        if let Some(key) = self.keys.questions.get(question) {
-            known.add(&token::read(&key.text));
-        }
-        for fingerprint in &rubric.known_texts {
-            known.add_fingerprint(fingerprint);
-        }
-        known.hold_most_of(tokens, 8)
+/// Whether most of an answer is word for word the key, or a text that goes around as one.
+fn is_pasted(rubric: &Question, key: &Tokens, tokens: &Tokens) -> bool {
+    let mut known = Shingles::default();
+    known.add(key);
+    for fingerprint in &rubric.known_texts {
+        known.add_fingerprint(fingerprint);
     }
+    known.hold_most_of(&tokens.tokens, 8)
 }
 
 /// How many ideas a good answer holds.
@@ -437,198 +396,21 @@ fn score(question: &Question, found: impl Fn(&str) -> bool) -> Mark {
     }
 }
 
-fn judge_idea(
-    idea: &compile::Idea,
-    matcher: &mut Matcher<'_>,
-    tokens: &Tokens,
-    text: &str,
-) -> JudgedIdea {
-    let mut judged = JudgedIdea {
-        id: idea.id.clone(),
-        role: idea.role,
-        hint: idea.hint.clone(),
-        found: None,
-        denied: None,
-    };
-    for (pattern, weak) in &idea.patterns {
-        for hit in matcher.find(pattern) {
-            let place = if counts(idea.polarity, &hit) {
-                &mut judged.found
-            } else {
-                &mut judged.denied
-            };
-            if place.is_none() {
-                *place = Some(found(pattern, *weak, &hit, tokens, text));
-            }
-        }
-    }
-    judged
-}
-
-fn counts(polarity: Polarity, hit: &Hit) -> bool {
-    match polarity {
-        Polarity::Affirmed => !hit.negated,
-        Polarity::Negated => hit.negated,
-        Polarity::Either => true,
-    }
-}
-
-fn judge_misconception(
-    misconception: &compile::Misconception,
-    matcher: &mut Matcher<'_>,
-    tokens: &Tokens,
-    text: &str,
-) -> Option<JudgedMisconception> {
-    misconception.patterns.iter().find_map(|pattern| {
-        let hits = matcher.find(pattern);
-        let hit = hits
-            .iter()
-            .find(|hit| counts(misconception.polarity, hit))?;
-        Some(JudgedMisconception {
-            id: misconception.id.clone(),
-            cap: misconception.cap,
-            hint: misconception.hint.clone(),
-            found: found(pattern, false, hit, tokens, text),
-        })
-    })
-}
-
-fn found(pattern: &Pattern, weak: bool, hit: &Hit, tokens: &Tokens, text: &str) -> Found {
-    let (first, last) = match (hit.used.first(), hit.used.last()) {
-        (Some(first), Some(last)) => (*first, *last),
-        _ => (0, 0),
-    };
-    let quote = tokens.quote(text, first, last);
-    let start = tokens.tokens.get(first).map_or(0, |token| token.start);
-    Found {
-        pattern: pattern.source.clone(),
-        quote: shortened(quote),
-        span: (start, start + quote.len()),
-        negated: hit.negated,
-        weak,
-    }
-}
-
-/// One line, of bounded length.
-fn shortened(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MAX_QUOTE {
-        return line;
-    }
-    let head: String = line.chars().take(MAX_QUOTE - 1).collect();
-    format!("{head}…")
-}
-
 /// Long prose without a known idea, that is neither a refusal nor about other matters: mostly an
 /// image, sometimes an idea that the rubric does not know.
-fn is_unmatched(tokens: &Tokens) -> bool {
-    tokens.tokens.len() >= 12 && !gate::is_refusal(tokens)
-}
-
-impl Judged {
-    /// A remark that calls for a person.
-    pub fn note(&mut self, note: &str) {
-        self.notes.push(note.to_owned());
-    }
-
-    fn counted(&self) -> (usize, usize) {
-        let needed = |idea: &&JudgedIdea| matches!(idea.role, Role::Needed | Role::Required);
-        let all = self.ideas.iter().filter(needed).count();
-        let found = self.ideas.iter().filter(needed);
-        (found.filter(|idea| idea.found.is_some()).count(), all)
-    }
-
-    /// What was seen, for learners.
-    #[must_use]
-    pub fn actual(&self) -> String {
-        if let Some(gate) = self.gate {
-            return gate.name().to_owned();
-        }
-        let (found, all) = self.counted();
-        let ideas = if all == 1 { "idea" } else { "ideas" };
-        let wrong = match self.misconceptions.len() {
-            0 => String::new(),
-            1 => ", and a mistaken one".to_owned(),
-            count => format!(", and {count} mistaken ones"),
-        };
-        format!("{found} of {all} {ideas} found{wrong}")
-    }
-
-    /// Why it did not earn everything. Also there when it did.
-    #[must_use]
-    pub fn reason(&self) -> String {
-        if let Some(gate) = self.gate {
-            return gate.advice().to_owned();
-        }
-        let (found, all) = self.counted();
-        let wrong = self
-            .misconceptions
-            .iter()
-            .any(|wrong| wrong.cap <= self.mark);
-        if wrong {
-            return "The answer holds an idea that does not fit what the server does.".into();
-        }
-        if let Some(review) = self.reviews.first()
-            && matches!(
-                review,
-                Review::OtherLanguage(_) | Review::WordSalad | Review::Hedged
-            )
-        {
-            return review.sentence();
-        }
-        match (found, all) {
-            (0, _) => "None of the ideas was found in the answer.".into(),
-            (found, all) if found < all => {
-                format!("{found} of {all} ideas were found in the answer.")
-            }
-            _ => "The ideas are there, but not in full.".into(),
-        }
-    }
-
-    /// What reports show of it.
-    #[must_use]
-    pub fn into_grade(self, line: usize) -> AnswerGrade {
-        let mut review_reasons: Vec<String> = self
-            .reviews
-            .iter()
-            .map(|review| review.sentence())
-            .collect();
-        review_reasons.extend(self.notes);
-        let shown = |idea: &JudgedIdea| match idea.role {
-            Role::Needed | Role::Required => true,
-            Role::Bonus => idea.found.is_some(),
-            Role::Signal => false,
-        };
-        AnswerGrade {
-            question: self.question,
-            text: self.text.chars().take(answers::MAX_ANSWER_CHARS).collect(),
-            line,
-            ideas: self
-                .ideas
-                .into_iter()
-                .filter(shown)
-                .map(|idea| Idea {
-                    found: idea.found.is_some(),
-                    hint: if idea.found.is_some() {
-                        None
-                    } else {
-                        idea.hint
-                    },
-                    quote: idea.found.map(|found| found.quote),
-                })
-                .collect(),
-            misconceptions: self
-                .misconceptions
-                .into_iter()
-                .map(|wrong| Misconception {
-                    quote: wrong.found.quote,
-                    hint: wrong.hint,
-                })
-                .collect(),
-            gate: self
-                .gate
-                .map(|gate| format!("{}: {}", gate.name(), gate.advice())),
-            review_reasons,
-        }
-    }
+fn is_unmatched(tokens: &Tokens, topic: &Tokens) -> bool {
+    let matter = |tokens: &Tokens| -> Vec<String> {
+        let words = tokens.tokens.iter();
+        let words = words.filter(|token| !english::is_function_word(&token.word));
+        words.map(|token| token.stem.clone()).collect()
+    };
+    let (own, asked) = (matter(tokens), matter(topic));
+    let trade = own
+        .iter()
+        .filter(|stem| english::is_of_the_trade(stem))
+        .count();
+    let shared: BTreeSet<&String> = own.iter().filter(|stem| asked.contains(stem)).collect();
+    let image = tokens.tokens.len() >= 12 && trade * 8 <= own.len();
+    let on_topic = tokens.tokens.len() >= 20 && shared.len() >= 4;
+    (image || on_topic) && !gate::is_refusal(tokens)
 }

@@ -3,11 +3,16 @@
 use super::english::{OTHER_LANGUAGES, is_function_word};
 use super::token::Tokens;
 
+/// What is said of a text that is not in Latin letters.
+pub const SCRIPT: &str = "another script";
+/// What is said of words that no list here knows.
+pub const UNKNOWN: &str = "an unknown language";
+
 /// The language of an answer that is not in English, as far as it can be told.
 #[must_use]
 pub fn other_than_english(tokens: &Tokens) -> Option<&'static str> {
     if tokens.letters >= 4 && tokens.foreign_letters * 2 > tokens.letters {
-        return Some("another script");
+        return Some(SCRIPT);
     }
     let words: Vec<&str> = tokens
         .tokens
@@ -35,7 +40,7 @@ pub fn other_than_english(tokens: &Tokens) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::token::read;
+    use super::super::reader::read;
     use super::*;
 
     #[test]
@@ -57,8 +62,8 @@ mod tests {
                 "Cada usuário abre o seu próprio pool e não há conexões para todos",
                 "Portuguese",
             ),
-            ("Каждый запрос открывает новый пул", "another script"),
-            ("每个请求都会创建一个新的连接池", "another script"),
+            ("Каждый запрос открывает новый пул", SCRIPT),
+            ("每个请求都会创建一个新的连接池", SCRIPT),
         ] {
             assert_eq!(other_than_english(&read(text)), Some(language), "{text}");
         }

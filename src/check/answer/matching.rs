@@ -6,7 +6,8 @@
 
 use std::rc::Rc;
 
-use super::pattern::{Node, Part, Pattern, Step, Vocabulary};
+use super::negation::Negations;
+use super::pattern::{Node, Part, Pattern, Step};
 use super::token::Tokens;
 
 /// How far apart, in tokens, the parts of a pattern with `&` may be.
@@ -63,31 +64,32 @@ pub struct Matcher<'a> {
     groups: &'a [Vec<Node>],
     ids: Vec<Vec<u32>>,
     filler: Vec<bool>,
-    scopes: &'a [Option<usize>],
+    negations: &'a Negations,
     found: Vec<Vec<Option<Rc<Vec<Span>>>>>,
     /// How many looks at one place were taken, for tests.
     pub work: usize,
 }
 
 impl<'a> Matcher<'a> {
-    /// Prepares an answer. `scopes` is what `negation::scopes` says of it.
+    /// Prepares an answer: `ids` are what its tokens answer to, `scopes` what `negation::find`
+    /// says of them.
     #[must_use]
     pub fn new(
         tokens: &'a Tokens,
         groups: &'a [Vec<Node>],
-        vocabulary: &Vocabulary,
-        scopes: &'a [Option<usize>],
+        ids: Vec<Vec<u32>>,
+        negations: &'a Negations,
     ) -> Self {
         let each = &tokens.tokens;
         Self {
             tokens,
             groups,
-            ids: each.iter().map(|token| vocabulary.ids(token)).collect(),
+            ids,
             filler: each
                 .iter()
                 .map(|token| FILLERS.contains(&token.word.as_str()))
                 .collect(),
-            scopes,
+            negations,
             found: vec![vec![None; each.len()]; groups.len()],
             work: 0,
         }
@@ -128,6 +130,7 @@ impl<'a> Matcher<'a> {
                 let negated = self.is_negated(&span.used);
                 // One of each kind at each place is enough.
                 if !span.used.is_empty()
+                    && self.reaches(&span.used)
                     && hits.last().is_none_or(|last: &Hit| {
                         last.used.first() != span.used.first() || last.negated != negated
                     })
@@ -146,9 +149,18 @@ impl<'a> Matcher<'a> {
     }
 
     fn is_negated(&self, used: &[usize]) -> bool {
+        // Numbers are not denied: `no answer within 150 ms` says 150 ms.
         used.iter()
-            .filter_map(|token| self.scopes[*token])
+            .filter(|token| self.tokens.tokens[**token].quantity.is_none())
+            .filter_map(|token| self.negations.scopes[*token])
             .any(|cue| !used.contains(&cue))
+    }
+
+    /// Whether every negation that a hit uses reaches the word after it, in the same clause.
+    fn reaches(&self, used: &[usize]) -> bool {
+        let clause = |at: usize| self.tokens.tokens[at].clause;
+        used.windows(2)
+            .all(|pair| !self.negations.cues[pair[0]] || clause(pair[0]) == clause(pair[1]))
     }
 
     fn joined(&self, hit: &Hit, others: &[Hit], part: &Part) -> Option<Hit> {
@@ -230,11 +242,20 @@ impl<'a> Matcher<'a> {
         };
         let mut places = Vec::new();
         let mut skipped = 0;
+        let mut listed = true;
         for place in way.end..tokens.len().min(way.end + gap + 4) {
             if tokens[place].sentence != tokens[*last].sentence || skipped > gap {
                 break;
             }
             places.push(place);
+            // What is said of one option is not said of the next one, unless both are named in one
+            // go: `B and C hide it`.
+            let word = tokens[place].word.as_str();
+            if tokens[place].letter && !listed {
+                break;
+            }
+            listed &= tokens[place].letter
+                || matches!(word, "and" | "or" | "nor" | "option" | "options" | "both");
             skipped += usize::from(!self.filler[place]);
         }
         places
@@ -301,8 +322,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::negation;
-    use super::super::pattern::parse;
-    use super::super::token::read;
+    use super::super::pattern::{Vocabulary, parse};
+    use super::super::reader::read;
     use super::*;
 
     /// The hits of a pattern, as quotes, `-` before negated ones.
@@ -316,8 +337,13 @@ mod tests {
         let groups = vec![new.to_vec()];
         let pattern = parse(pattern, &names, &mut vocabulary).unwrap();
         let tokens = read(text);
-        let scopes = negation::scopes(&tokens);
-        let mut matcher = Matcher::new(&tokens, &groups, &vocabulary, &scopes);
+        let scopes = negation::find(&tokens);
+        let ids = tokens
+            .tokens
+            .iter()
+            .map(|token| vocabulary.ids(token, true))
+            .collect();
+        let mut matcher = Matcher::new(&tokens, &groups, ids, &scopes);
         matcher
             .find(&pattern)
             .iter()
@@ -383,8 +409,13 @@ mod tests {
             let source = "new|pool ~12 pool|new ~12 (new ~12 pool|pool) ~12 never";
             let pattern = parse(source, &names, &mut vocabulary).unwrap();
             let tokens = read(&text);
-            let scopes = negation::scopes(&tokens);
-            let mut matcher = Matcher::new(&tokens, &[], &vocabulary, &scopes);
+            let scopes = negation::find(&tokens);
+            let ids = tokens
+                .tokens
+                .iter()
+                .map(|token| vocabulary.ids(token, true))
+                .collect();
+            let mut matcher = Matcher::new(&tokens, &[], ids, &scopes);
             matcher.find(&pattern);
             matcher.work
         };

@@ -6,25 +6,76 @@
 
 use super::token::{Token, Tokens};
 
-/// For each token the cue in whose scope it stands.
+/// What is negated in an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Negations {
+    /// For each token the cue in whose scope it stands.
+    pub scopes: Vec<Option<usize>>,
+    /// For each token whether it is a cue.
+    pub cues: Vec<bool>,
+}
+
+impl Negations {
+    /// Of an answer in which nothing counts as negated.
+    #[must_use]
+    pub fn none(tokens: &Tokens) -> Self {
+        Self {
+            scopes: vec![None; tokens.tokens.len()],
+            cues: vec![false; tokens.tokens.len()],
+        }
+    }
+}
+
+/// Finds the cues and their scopes.
 #[must_use]
-pub fn scopes(tokens: &Tokens) -> Vec<Option<usize>> {
+pub fn find(tokens: &Tokens) -> Negations {
+    let mut negations = Negations::none(tokens);
     let tokens = &tokens.tokens;
-    let mut scopes: Vec<Option<usize>> = vec![None; tokens.len()];
+    let scopes = &mut negations.scopes;
     for (at, token) in tokens.iter().enumerate() {
+        if dismisses(tokens, at) {
+            // `More servers do not help`: what stands before is denied.
+            let before = tokens[..at].iter().enumerate().rev().take(BACK);
+            for (place, previous) in before {
+                if previous.clause != token.clause || ends_scope(&previous.word, 0) {
+                    break;
+                }
+                scopes[place] = Some(at);
+            }
+        }
         let Some(reach) = reach(tokens, at) else {
             continue;
         };
+        negations.cues[at] = true;
         // `not without`, `nobody does not`: two cues undo each other.
         let undone = scopes[at].take().is_some();
         for (distance, next) in tokens[at + 1..].iter().take(reach).enumerate() {
-            if next.clause != token.clause || ends_scope(&next.word, distance) {
+            let not_because = distance == 0 && next.word == "because";
+            if next.clause != token.clause || ends_scope(&next.word, distance) && !not_because {
                 break;
             }
             scopes[at + 1 + distance] = if undone { None } else { Some(at) };
         }
     }
-    scopes
+    negations
+}
+
+/// How far back a dismissal reaches.
+const BACK: usize = 10;
+
+/// Whether the words at `at` dismiss what stands before them.
+fn dismisses(tokens: &[Token], at: usize) -> bool {
+    let word = |index: usize| tokens.get(index).map_or("", |token| token.word.as_str());
+    match word(at) {
+        "useless" | "unnecessary" | "pointless" | "overkill" | "unneeded" | "superfluous" => true,
+        "not" => (at + 1..=at + 2).any(|next| {
+            matches!(
+                word(next),
+                "help" | "needed" | "necessary" | "useful" | "required" | "worth"
+            ) || word(next) == "make" && word(next + 1) == "sense"
+        }),
+        _ => false,
+    }
 }
 
 /// How many tokens the cue at `at` reaches, when there is one.
@@ -38,7 +89,10 @@ fn reach(tokens: &[Token], at: usize) -> Option<usize> {
                 next,
                 "only" | "just" | "merely" | "sure" | "enough" | "until" | "before" | "necessarily"
             ) || matches!(before, "why" | "or" | "if" | "whether");
-            (!pseudo).then_some(8)
+            let sentence = (at + 1..at + 3).any(|at| {
+                matches!(word(at), "true" | "correct" | "case" | "right") && word(at + 1) == "that"
+            });
+            (!pseudo).then_some(if sentence { 25 } else { 8 })
         }
         "never" => Some(8),
         "no" => match next {
@@ -60,9 +114,9 @@ fn reach(tokens: &[Token], at: usize) -> Option<usize> {
 /// Words that open another clause, `distance` tokens after the cue.
 fn ends_scope(word: &str, distance: usize) -> bool {
     match word {
-        "but" | "because" | "cause" | "so" | "while" | "whereas" | "until" | "unless"
-        | "before" | "when" | "if" | "which" | "where" | "what" | "who" | "although" | "though"
-        | "since" | "than" | "why" | "how" | "then" | "therefore" | "hence" | "instead" => true,
+        "but" | "because" | "so" | "while" | "whereas" | "until" | "unless" | "before" | "when"
+        | "if" | "which" | "where" | "what" | "who" | "although" | "though" | "since" | "than"
+        | "why" | "how" | "then" | "therefore" | "hence" | "instead" => true,
         "and" => distance >= 2,
         _ => false,
     }
@@ -70,12 +124,13 @@ fn ends_scope(word: &str, distance: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::token::read;
+    use super::super::reader::read;
     use super::*;
 
     fn negated(text: &str) -> Vec<String> {
         let tokens = read(text);
-        scopes(&tokens)
+        find(&tokens)
+            .scopes
             .iter()
             .zip(&tokens.tokens)
             .filter(|(scope, _)| scope.is_some())
@@ -90,6 +145,11 @@ mod tests {
             ["open", "a", "pool"]
         );
         assert_eq!(negated("It isn't shared but new"), ["shared"]);
+        assert_eq!(
+            negated("More servers would not help"),
+            ["more", "servers", "would", "help"]
+        );
+        assert_eq!(negated("not because it fails"), ["because", "it", "fails"]);
         assert_eq!(
             negated("Without an index it reads every row"),
             ["an", "index", "it"]

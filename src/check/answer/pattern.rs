@@ -89,6 +89,7 @@ pub struct Vocabulary {
     exact: BTreeMap<String, u32>,
     prefixes: BTreeMap<String, u32>,
     letters: BTreeMap<String, u32>,
+    plain: BTreeMap<String, u32>,
     /// The words as written, for typo tolerance.
     pub surface: BTreeSet<String>,
     next: u32,
@@ -107,17 +108,25 @@ impl Vocabulary {
             self.surface.insert(word.to_owned());
             (&mut self.stems, stem(word))
         };
-        *map.entry(key).or_insert_with(|| {
+        let id = *map.entry(key).or_insert_with(|| {
             self.next += 1;
             self.next
-        })
+        });
+        if self.surface.contains(word) {
+            self.plain.insert(word.to_owned(), id);
+        }
+        id
     }
 
-    /// The ids that a token answers to.
+    /// The ids that a token answers to. Without `stems`, only words as they are written do.
     #[must_use]
-    pub fn ids(&self, token: &Token) -> Vec<u32> {
+    pub fn ids(&self, token: &Token, stems: bool) -> Vec<u32> {
         let mut ids = Vec::new();
-        ids.extend(self.stems.get(&token.stem));
+        ids.extend(if stems {
+            self.stems.get(&token.stem)
+        } else {
+            self.plain.get(&token.word)
+        });
         ids.extend(self.exact.get(&token.word));
         if token.letter {
             ids.extend(self.letters.get(&token.word));
@@ -244,7 +253,18 @@ impl Parser<'_> {
                     });
                 }
                 Some(_) => {
+                    let start = self.at;
                     let node = self.any()?;
+                    // `wait|line up|queue` means two words in a row; hardly ever is that meant.
+                    let list = self.depth == 0 && matches!(node, Node::Any(_));
+                    if list && gap.is_none() && steps.last().is_some_and(is_list) {
+                        return Err(Mistake {
+                            offset: start,
+                            message: "two lists side by side: put phrases in brackets, like \
+                                      `wait|(line up)|queue`, or a gap like `~2` between the lists"
+                                .into(),
+                        });
+                    }
                     let optional = self.take('?');
                     let gap = gap.take().unwrap_or(GAP);
                     steps.push(Step {
@@ -365,6 +385,10 @@ impl Parser<'_> {
     }
 }
 
+fn is_list(step: &Step) -> bool {
+    matches!(step.node, Node::Any(_))
+}
+
 fn one_of(mut nodes: Vec<Node>) -> Node {
     match nodes.pop() {
         Some(node) if nodes.is_empty() => node,
@@ -399,6 +423,7 @@ mod tests {
         assert_eq!(mistake("a b? ~3").1, "a word is missing after the gap");
         assert_eq!(mistake("#abc").0, 0);
         assert_eq!(mistake("a | b").0, 2);
+        assert_eq!(mistake("wait|line up|queue").0, 10);
         assert!(mistake(&"(".repeat(100)).1.contains("too deep"));
     }
 

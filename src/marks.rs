@@ -1,0 +1,300 @@
+//! A person's marks of written answers: the list of what waits for one, and the marks that
+//! `regrade` honours.
+//!
+//! Pure. Both are the same YAML: the list is printed with empty scores, a person fills them in, and
+//! the file is given back. A mark belongs to one text: it carries a digest of the answer, so that
+//! it is not applied to another.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::check::answer::rule::Mark;
+use crate::grade::{AnswerGrade, CriterionGrade, Grade, PersonMark, Verdict};
+use crate::judge::{share_of, total};
+use crate::rubric::Rubric;
+use crate::yaml::{Located, Source};
+
+/// A file of marks.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Marks {
+    /// The version of this file's form: 1.
+    pub version: Located<u32>,
+    /// One for each answer.
+    pub marks: Vec<MarkEntry>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MarkEntry {
+    /// The submission's name, as in its report.
+    pub submission: Located<String>,
+    /// The question's id.
+    pub question: Located<String>,
+    /// Which text was marked, as the list tells it. Without it the mark holds for any text.
+    #[serde(default)]
+    pub answer: Option<String>,
+    /// 0, 0.5 or 1; left empty while nobody has marked it.
+    #[schemars(with = "Option<f64>")]
+    pub score: Option<Mark>,
+    /// What the person has to say to the learner.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl Marks {
+    /// Parses a file of marks.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and caret.
+    pub fn parse(source: &Source) -> Result<Self> {
+        let marks: Self = source.parse()?;
+        if *marks.version != 1 {
+            let message = format!(
+                "version {} of marks is not known here, only 1",
+                *marks.version
+            );
+            return Err(source.complaint(&marks.version, &message));
+        }
+        let mut seen = BTreeSet::new();
+        for entry in &marks.marks {
+            let key = (
+                entry.submission.as_str(),
+                entry.question.as_str(),
+                &entry.answer,
+            );
+            if !seen.insert(key) {
+                let message = "this answer has a mark above already";
+                return Err(source.complaint(&entry.question, message));
+            }
+        }
+        Ok(marks)
+    }
+
+    /// The grade with the marks that a person gave to answers of `submission`. Everything that the
+    /// rubric found stays in it; verdict, points and the outcome follow the person.
+    #[must_use]
+    pub fn apply(&self, submission: &str, rubric: &Rubric, grade: Grade) -> Grade {
+        let criteria = grade
+            .criteria
+            .into_iter()
+            .map(|criterion| match self.of(submission, &criterion) {
+                Some((mark, note)) => marked(criterion, mark, note),
+                None => criterion,
+            })
+            .collect();
+        total(rubric, criteria)
+    }
+
+    fn of(&self, submission: &str, criterion: &CriterionGrade) -> Option<(Mark, Option<String>)> {
+        let answer = criterion.answer.as_ref()?;
+        let digest = digest(&answer.text);
+        let entry = self.marks.iter().find(|entry| {
+            *entry.submission == submission
+                && *entry.question == answer.question
+                && entry.answer.as_ref().is_none_or(|wanted| *wanted == digest)
+                && entry.score.is_some()
+        })?;
+        Some((entry.score?, entry.note.clone()))
+    }
+}
+
+fn marked(criterion: CriterionGrade, mark: Mark, note: Option<String>) -> CriterionGrade {
+    let verdict = match mark {
+        Mark::Full => Verdict::Met,
+        Mark::Half => Verdict::PartlyMet,
+        Mark::None => Verdict::NotMet,
+    };
+    let said = note
+        .clone()
+        .unwrap_or_else(|| "A person read this answer and marked it.".into());
+    let open = verdict != Verdict::Met;
+    CriterionGrade {
+        verdict,
+        points: share_of(criterion.max_points, mark.value()),
+        reason: open.then_some(said),
+        hint: criterion.hint.filter(|_| open),
+        look_at: criterion.look_at.filter(|_| open),
+        needs_review: false,
+        answer: criterion.answer.map(|answer| AnswerGrade {
+            review_reasons: Vec::new(),
+            person: Some(PersonMark {
+                score: mark.value(),
+                note,
+            }),
+            ..answer
+        }),
+        ..criterion
+    }
+}
+
+/// The answers of a grade that wait for a person, as a file of marks with empty scores; the answer
+/// and the reasons stand above each as comments. `None` when nothing waits.
+#[must_use]
+pub fn review_list(submission: &str, grade: &Grade) -> Option<String> {
+    let mut out = String::new();
+    for criterion in &grade.criteria {
+        if let Some(answer) = criterion.answer.as_ref().filter(|_| criterion.needs_review) {
+            // Writing to a string cannot fail.
+            let _ = write_entry(&mut out, submission, criterion, answer);
+        }
+    }
+    (!out.is_empty()).then(|| format!("version: 1\nmarks:\n{out}"))
+}
+
+fn write_entry(
+    out: &mut String,
+    submission: &str,
+    criterion: &CriterionGrade,
+    answer: &AnswerGrade,
+) -> std::fmt::Result {
+    writeln!(out, "  # {}", one_line(&criterion.title))?;
+    for reason in &answer.review_reasons {
+        writeln!(out, "  # {}", one_line(reason))?;
+    }
+    writeln!(
+        out,
+        "  # The rubric gives {} of {} points for:",
+        criterion.points, criterion.max_points
+    )?;
+    for line in answer.text.lines().take(100) {
+        writeln!(out, "  #   {}", one_line(line))?;
+    }
+    writeln!(out, "  - submission: {}", quoted(submission))?;
+    writeln!(out, "    question: {}", quoted(&answer.question))?;
+    writeln!(out, "    answer: \"{}\"", digest(&answer.text))?;
+    writeln!(out, "    score:   # 0, 0.5 or 1")?;
+    writeln!(out, "    note:    # for the learner")
+}
+
+/// Without anything that ends a comment.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') {
+                ' '
+            } else {
+                c
+            }
+        })
+        .take(2_000)
+        .collect()
+}
+
+/// As a double-quoted YAML scalar, which JSON's strings are.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The first twelve hexadecimal digits of the SHA-256 of an answer, white space at its ends aside.
+#[must_use]
+pub fn digest(answer: &str) -> String {
+    let hash = Sha256::digest(answer.trim().as_bytes());
+    hash.iter().take(6).fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::answer::AnswersRubric;
+    use crate::grade::Outcome;
+
+    fn rubric() -> Rubric {
+        Rubric {
+            version: 1,
+            exercise: Located::nowhere("x".into()),
+            max_points: Located::nowhere(3),
+            pass_mark: Located::nowhere(2),
+            criteria: Vec::new(),
+            answers: AnswersRubric::default(),
+        }
+    }
+
+    fn grade() -> Grade {
+        let criterion = CriterionGrade {
+            id: "answers.q4".into(),
+            title: "Q4: where requests get stuck".into(),
+            points: 0,
+            max_points: 3,
+            must: false,
+            verdict: Verdict::NotMet,
+            expected: "2 ideas, in your own words".into(),
+            actual: Some("0 of 2 ideas found".into()),
+            reason: Some("None of the ideas was found in the answer.".into()),
+            hint: None,
+            look_at: None,
+            needs_review: true,
+            answer: Some(AnswerGrade {
+                question: "q4".into(),
+                text: "Jede Anfrage: \"eigener\" Pool\n- score: 1".into(),
+                review_reasons: vec!["It seems to be in German.".into()],
+                ..AnswerGrade::default()
+            }),
+        };
+        total(&rubric(), vec![criterion])
+    }
+
+    fn source(text: &str) -> Source {
+        Source {
+            name: "marks.yaml".into(),
+            text: text.into(),
+        }
+    }
+
+    #[test]
+    fn the_list_of_what_waits_is_a_file_of_marks() {
+        let list = review_list("ann: \"x\"", &grade()).unwrap();
+        let marks = Marks::parse(&source(&list)).unwrap();
+        assert_eq!(marks.marks.len(), 1);
+        assert_eq!(marks.marks[0].score, None);
+        // Nothing is marked yet, so nothing changes.
+        assert_eq!(marks.apply("ann: \"x\"", &rubric(), grade()), grade());
+        let filled = list.replace("score:   #", "score: 1 #");
+        let marks = Marks::parse(&source(&filled)).unwrap();
+        let after = marks.apply("ann: \"x\"", &rubric(), grade());
+        assert_eq!((after.points, after.outcome), (3, Outcome::Passed));
+        assert!(!after.criteria[0].needs_review && after.criteria[0].reason.is_none());
+        assert_eq!(review_list("ann: \"x\"", &after), None);
+    }
+
+    #[test]
+    fn a_mark_holds_for_its_submission_and_its_text_only() {
+        let text =
+            "version: 1\nmarks:\n  - {submission: bob, question: q4, score: 0.5, note: Nearly.}\n";
+        let marks = Marks::parse(&source(text)).unwrap();
+        assert_eq!(marks.apply("ann", &rubric(), grade()).points, 0);
+        let after = marks.apply("bob", &rubric(), grade());
+        assert_eq!(after.points, 2);
+        assert_eq!(after.criteria[0].reason.as_deref(), Some("Nearly."));
+        let other = text.replace("score", "answer: \"000000000000\", score");
+        let marks = Marks::parse(&source(&other)).unwrap();
+        assert_eq!(marks.apply("bob", &rubric(), grade()).points, 0);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_spot() {
+        for (text, wanted) in [
+            ("version: 2\nmarks: []\n", "marks.yaml:1:10: version 2"),
+            (
+                "version: 1\nmarks:\n  - {submission: a, question: q1, score: 0.7}\n",
+                "a score is 0, 0.5 or 1",
+            ),
+            (
+                "version: 1\nmarks:\n  - {submission: a, question: q1, score: 1}\n  - {submission: a, question: q1, score: 0}\n",
+                "marks.yaml:4:31: this answer has a mark above",
+            ),
+        ] {
+            let error = Marks::parse(&source(text)).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+}
