@@ -12,6 +12,8 @@ packages, autocannon from npm. One that cannot be had is left out, out loud.
     benches/load.py                      5 rounds of 5 seconds
     benches/load.py --rounds 9 --seconds 10
     benches/load.py --memory 10000000    peak memory after so many requests, and after a tenth
+    benches/load.py --calm 0.1           waits until others use at most a tenth of the machine, and
+                                         drops rounds in which they used more
     benches/load.py --open-loop          from due to sent at 100, 500 and 2,000 requests a second
 """
 
@@ -119,6 +121,40 @@ def measure(command, core):
     return output, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
+class Others:
+    """The share of the machine, 0 to 1, that others use: all CPU time but the target's and the
+    generators'. Time that a hypervisor takes away is others' too."""
+
+    def __init__(self, server):
+        self.server = server
+        self.before = self.read()
+
+    def read(self):
+        ticks = os.sysconf("SC_CLK_TCK")
+        cpu = [int(value) for value in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        idle = cpu[3] + cpu[4]
+        stat = Path(f"/proc/{self.server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        own = int(stat[11]) + int(stat[12])
+        children = os.times()
+        own += (children.children_user + children.children_system) * ticks
+        return sum(cpu), sum(cpu) - idle - own
+
+    def share(self):
+        total, others = (now - before for now, before in zip(self.read(), self.before))
+        return max(others, 0) / max(total, 1)
+
+
+def wait_for_calm(server, share, patience=600):
+    """Whether it became calm."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        others = Others(server)
+        time.sleep(1)
+        if others.share() <= share:
+            return True
+    return False
+
+
 def library_path():
     folders = [str(folder) for folder in (CACHE / "wrk" / "usr" / "lib").glob("*")]
     return ":".join(folders + [os.environ.get("LD_LIBRARY_PATH", "")])
@@ -164,18 +200,34 @@ def run_autocannon(program, url, seconds, core):
 
 def compare(generators, server, arguments):
     rows = {name: [] for name in generators}
-    for number in range(arguments.rounds):
+    busy, number = [], 0
+    while len(busy) < arguments.rounds and number < 20 * arguments.rounds:
+        if arguments.calm < 1 and not wait_for_calm(server, arguments.calm):
+            break
         names = list(generators)
         # Another one first each time: what comes before leaves its traces.
         names = names[number % len(names):] + names[:number % len(names)]
+        number += 1
+        others, seen = Others(server), {}
         for name in names:
             run, program = generators[name]
             requests, cpu, p50, p99, failed = run(program, server.url, arguments.seconds, 1)
-            rows[name].append((cpu / requests * 1e6, requests / arguments.seconds, p50, p99, failed))
-            note(f"round {number + 1}: {name:10} {cpu / requests * 1e6:6.2f} µs a request, "
-                 f"{requests / arguments.seconds:8.0f} a second, p50 {p50:.2f} ms, p99 {p99:.2f} ms")
-    print(f"\nMedians of {arguments.rounds} alternating rounds of {arguments.seconds} s, "
-          f"{USERS} connections; in brackets the ratio to feedgrade's,")
+            seen[name] = (cpu / requests * 1e6, requests / arguments.seconds, p50, p99, failed)
+        share = others.share()
+        note(f"round {number}: others used {share:.0%} of the machine" +
+             ("" if share <= arguments.calm else ", dropped"))
+        for name, (cpu, rate, p50, p99, _) in seen.items():
+            note(f"  {name:10} {cpu:6.2f} µs a request, {rate:8.0f} a second, "
+                 f"p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+        if share <= arguments.calm:
+            busy.append(share)
+            for name, row in seen.items():
+                rows[name].append(row)
+    if not busy:
+        print("no round was calm enough")
+        return
+    print(f"\nMedians of {len(busy)} alternating rounds of {arguments.seconds} s, "
+          f"{USERS} connections,\nothers using {statistics.median(busy):.0%} of the machine; in brackets the ratio to feedgrade's,")
     print("itself the median of the rounds' ratios.\n")
     print(f"{'':12}{'CPU µs/request':>18}{'requests/s':>20}{'p50 ms':>18}{'p99 ms':>18}{'failed':>8}")
     for name, results in rows.items():
@@ -217,6 +269,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--memory", type=int, metavar="REQUESTS")
     parser.add_argument("--open-loop", action="store_true")
+    parser.add_argument("--calm", type=float, default=1.0, metavar="SHARE")
     parser.add_argument("--feedgrade", type=Path, help="this program instead of a fresh build")
     parser.add_argument("--server", type=Path, help="this target instead of a fresh build")
     arguments = parser.parse_args()
