@@ -26,8 +26,6 @@ pub mod review;
 pub mod judged;
 pub mod grader;
 pub mod explain;
-#[cfg(test)]
-mod shipped;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

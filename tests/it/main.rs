@@ -10,5 +10,6 @@ mod formats;
 mod load;
 mod loadtest;
 mod main_job;
+mod shipped_rubric;
 mod skip;
 mod structure;

@@ -2,16 +2,16 @@
 
 use proptest::prelude::*;
 
-use super::gate::Gate;
-use super::grader::Grader;
-use super::judged::Judged;
-use super::rule::Mark;
-use crate::agreement;
-use crate::check::Material;
-use crate::exercise::Exercise;
-use crate::rubric::Rubric;
-use crate::rubric_lint::{Severity, lint};
-use crate::yaml::Source;
+use feedgrade::agreement;
+use feedgrade::check::Material;
+use feedgrade::check::answer::gate::Gate;
+use feedgrade::check::answer::grader::Grader;
+use feedgrade::check::answer::judged::Judged;
+use feedgrade::check::answer::rule::Mark;
+use feedgrade::exercise::Exercise;
+use feedgrade::rubric::Rubric;
+use feedgrade::rubric_lint::{Severity, lint};
+use feedgrade::yaml::Source;
 
 const EXERCISE: &str = r#"
 version: 1
@@ -52,7 +52,7 @@ impl Shipped {
     fn new() -> Self {
         let rubric = source(
             "rubrics/connection-pools.yaml",
-            include_str!("../../../rubrics/connection-pools.yaml"),
+            include_str!("../../rubrics/connection-pools.yaml"),
         );
         let parsed: Rubric = rubric.parse().unwrap();
         parsed.answers.check(&rubric).unwrap();
@@ -254,7 +254,7 @@ fn restating_the_question_neither_helps_nor_hurts() {
 #[test]
 fn marks_agree_with_people_on_answers_of_many_kinds() {
     let shipped = Shipped::new();
-    let text = include_str!("../../../tests/answers/labelled.jsonl");
+    let text = include_str!("../answers/labelled.jsonl");
     let labelled = agreement::parse("labelled.jsonl", text).unwrap();
     let agreement = agreement::measure(&shipped.grader(), &labelled);
     let told = agreement.to_text(5);
@@ -274,7 +274,7 @@ fn the_lint_finds_no_fault() {
     let shipped = Shipped::new();
     let source = source(
         "rubrics/connection-pools.yaml",
-        include_str!("../../../rubrics/connection-pools.yaml"),
+        include_str!("../../rubrics/connection-pools.yaml"),
     );
     let remarks = lint(
         &source,
