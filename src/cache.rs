@@ -11,6 +11,8 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
+use crate::scratch;
+
 /// Entries of a kind that are kept; the ones that were not used for longest go first.
 const KEPT: usize = 12;
 
@@ -54,10 +56,11 @@ impl Cache {
     ///
     /// # Errors
     /// When the lock file cannot be made.
-    pub fn lock(&self, key: &str) -> Result<File> {
+    pub async fn lock(&self, key: &str) -> Result<File> {
         let path = self.folder.join(format!("{key}.lock"));
         let lock = File::create(&path).with_context(|| format!("make {}", path.display()))?;
-        lock.lock()
+        scratch::lock(&lock)
+            .await
             .with_context(|| format!("lock {}", path.display()))?;
         Ok(lock)
     }

@@ -6,8 +6,9 @@
 
 mod dependencies;
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use dependencies::Dependencies;
 
 /// Fetching dependencies may take this long.
 const FETCH: Duration = Duration::from_mins(5);
+/// Less free space than this is a full disk, in bytes.
+const LEAST_SPACE: u64 = 64 * 1024 * 1024;
 /// Errors of the compiler that are kept, and the characters of all of them together.
 const MOST_ERRORS: usize = 8;
 const MOST_ERROR_CHARS: usize = 12_000;
@@ -76,7 +79,9 @@ pub async fn build(
     };
     let failed = |errors: String| Built {
         build: Build {
-            outcome: BuildOutcome::Failed { errors },
+            outcome: BuildOutcome::Failed {
+                errors: shorten(&errors),
+            },
             seconds: 0.0,
             dependencies_reused: false,
             notes: Vec::new(),
@@ -92,6 +97,7 @@ pub async fn build(
         Ok(manifest) => manifest,
         Err(error) => return Ok(failed(format!("Cargo.toml: {error}"))),
     };
+    stand_alone(package, &manifest)?;
     // Offline and without dependencies, only the manifest itself can be wrong.
     let checked = cargo(
         package,
@@ -120,7 +126,10 @@ pub async fn build(
     .arg(target)
     .run(scratch, Duration::from_secs(seconds))
     .await?;
-    let (outcome, binary) = outcome(&finished, package, target, seconds)?;
+    if !finished.exit.is_success() && finished.exit != Exit::TimedOut {
+        can_build(scratch, &finished).await?;
+    }
+    let (outcome, binary) = outcome(&finished, package, target, seconds);
     let build = Build {
         outcome,
         seconds: (finished.seconds * 1000.0).round() / 1000.0,
@@ -128,6 +137,58 @@ pub async fn build(
         notes: Vec::new(),
     };
     Ok(Built { build, binary })
+}
+
+/// Makes the copy a workspace of its own, so that it does not matter in which folder it lies.
+fn stand_alone(package: &Path, manifest: &toml::Table) -> Result<()> {
+    let says = |table: Option<&toml::Value>| table.is_some_and(|t| t.get("workspace").is_some());
+    if manifest.contains_key("workspace") || says(manifest.get("package")) {
+        return Ok(());
+    }
+    fs::OpenOptions::new()
+        .append(true)
+        .open(package.join("Cargo.toml"))
+        .and_then(|mut file| file.write_all(b"\n[workspace]\n"))
+        .context("write to the copy of Cargo.toml")
+}
+
+/// Makes sure that a build which failed did not fail because of this machine: a disk that is full, a
+/// killed compiler, no linker, a broken configuration of cargo. Costs a third of a second, and only
+/// when a build failed.
+///
+/// # Errors
+/// When this machine could not have built anything.
+async fn can_build(scratch: &Scratch, failed: &Finished) -> Result<()> {
+    if let Exit::Signal(signal) = failed.exit {
+        bail!("build the submission: cargo was ended by signal {signal}");
+    }
+    let space = rustix::fs::statvfs(scratch.path()).context("look at the scratch folder")?;
+    ensure!(
+        space.f_bavail * space.f_frsize >= LEAST_SPACE
+            && (space.f_files == 0 || space.f_favail > 100),
+        "the scratch folder {} is full: free some space, or set FEEDGRADE_SCRATCH to another folder",
+        scratch.path().display()
+    );
+    // cargo's own line about a compiler that was ended from outside.
+    ensure!(
+        !failed.stderr.contains("(signal: 9, SIGKILL"),
+        "build the submission: the compiler was killed, as it is when memory runs out"
+    );
+    let package = scratch.folder("self-test")?;
+    fs::create_dir_all(package.join("src")).context("write a package to try cargo on")?;
+    let manifest = "[package]\nname = \"self-test\"\nedition = \"2024\"\n[workspace]\n";
+    fs::write(package.join("Cargo.toml"), manifest).context("write a package to try cargo on")?;
+    fs::write(package.join("src/main.rs"), "fn main() {}\n")
+        .context("write a package to try cargo on")?;
+    let tried = cargo(&package, &["build", "--release", "--offline"])
+        .run(scratch, Duration::from_mins(2))
+        .await?;
+    ensure!(
+        tried.exit.is_success(),
+        "this machine cannot build an empty program: {}",
+        last_lines(&tried.stderr, 3)
+    );
+    Ok(())
 }
 
 /// Downloads what the package's lock file names. The inner error is the learner's.
@@ -170,9 +231,9 @@ fn outcome(
     package: &Path,
     target: &Path,
     seconds: u64,
-) -> Result<(BuildOutcome, Option<PathBuf>)> {
+) -> (BuildOutcome, Option<PathBuf>) {
     if finished.exit == Exit::TimedOut {
-        return Ok((BuildOutcome::TimedOut { seconds }, None));
+        return (BuildOutcome::TimedOut { seconds }, None);
     }
     let messages: Vec<Value> = finished
         .stdout
@@ -180,21 +241,12 @@ fn outcome(
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
     if !finished.exit.is_success() {
-        for machine in [
-            "No space left on device",
-            "Cannot allocate memory",
-            "signal: 9, SIGKILL",
-        ] {
-            if finished.stderr.contains(machine) || finished.stdout.contains(machine) {
-                bail!("build the submission: {machine}");
-            }
-        }
-        return Ok((
+        return (
             BuildOutcome::Failed {
                 errors: errors(&messages, finished, package),
             },
             None,
-        ));
+        );
     }
     let mut binaries: Vec<&str> = messages
         .iter()
@@ -205,7 +257,7 @@ fn outcome(
         .collect();
     binaries.sort_unstable();
     binaries.dedup();
-    Ok(match binaries.as_slice() {
+    match binaries.as_slice() {
         [binary] => (BuildOutcome::Built, Some(PathBuf::from(binary))),
         [] => {
             let reason = "The package makes no binary. The server needs a src/main.rs.".to_owned();
@@ -226,7 +278,7 @@ fn outcome(
             );
             (BuildOutcome::Refused { reason }, None)
         }
-    })
+    }
 }
 
 /// The compiler's errors as it would print them; cargo's own words when it never ran.

@@ -180,7 +180,9 @@ fn find_docker(database: &Choice) {
 }
 
 fn interrupted() -> Failure {
-    let error = anyhow::anyhow!("interrupted: all that was started is stopped again, and there is no result");
+    let error = anyhow::anyhow!(
+        "interrupted: all that was started is stopped again, and there is no result"
+    );
     Failure {
         code: ExitCode::Interrupted,
         error,

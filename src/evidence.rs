@@ -297,6 +297,10 @@ pub struct Load {
     /// Requests without an answer when the time was over. They are in no other figure.
     #[serde(default)]
     pub unfinished: u64,
+    /// Closed loop: users who got no successful answer in the whole measured time. A server that
+    /// serves a few very fast and lets the others wait would look good in all other figures.
+    #[serde(default)]
+    pub starved: u64,
     /// One value a second.
     pub per_second: Vec<Second>,
     /// Each kind of request by itself, in the order in which they were given.

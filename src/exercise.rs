@@ -252,13 +252,14 @@ pub struct LoadSpec {
     pub seconds: f64,
     /// How long it runs before that, unmeasured, in seconds.
     pub warm_up: f64,
-    /// Deadline of one request, in seconds.
-    #[serde(default = "ten_seconds")]
+    /// Deadline of one request, in seconds; at most the stage's own length, so that a request which
+    /// hangs is a failure and not forgotten.
+    #[serde(default = "four_seconds")]
     pub timeout: f64,
 }
 
-fn ten_seconds() -> f64 {
-    10.0
+fn four_seconds() -> f64 {
+    4.0
 }
 
 /// Whose server it is.
@@ -316,6 +317,12 @@ impl Exercise {
                 ),
             ));
         }
+        if self.build.max_mib > 4096 || self.build.seconds == 0 {
+            return Err(source.complaint(
+                &self.slug,
+                "build.max_mib is at most 4096, and build.seconds at least 1",
+            ));
+        }
         no_doubles(source, "probe", self.probes.iter().map(|p| &p.id))?;
         no_doubles(source, "statement", self.statements.iter().map(|s| &s.id))?;
         no_doubles(source, "kept_rows", self.kept_rows.iter().map(|k| &k.id))?;
@@ -331,11 +338,27 @@ impl Exercise {
                     ),
                 ));
             }
-            if !(0.0..=30.0).contains(&stage.load.warm_up) || stage.load.users == 0 {
+            let LoadSpec {
+                users,
+                seconds,
+                warm_up,
+                timeout,
+                ..
+            } = stage.load;
+            if !(0.0..=30.0).contains(&warm_up) || !(1..=10_000).contains(&users) {
                 return Err(source.complaint(
                     &stage.id,
                     &format!(
-                        "stage {}: warm_up is 0 to 30 seconds, users at least 1",
+                        "stage {}: warm_up is 0 to 30 seconds, users are 1 to 10,000",
+                        *stage.id
+                    ),
+                ));
+            }
+            if !(timeout > 0.0 && timeout <= seconds) {
+                return Err(source.complaint(
+                    &stage.id,
+                    &format!(
+                        "stage {}: load.timeout must be above 0 and at most load.seconds",
                         *stage.id
                     ),
                 ));

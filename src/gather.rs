@@ -9,7 +9,8 @@ mod stage;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::Value;
 
 use crate::cargo;
 use crate::content::{Assignment, Content};
@@ -57,6 +58,8 @@ pub async fn gather(
     };
     let started_at = jiff::Timestamp::now().to_string();
     let folder = scratch.path().join("submission");
+    // Before the build, which could change them.
+    let answers = sandbox::read_answers(order.submission)?;
     let built = run.build_submission(&folder).await?;
     let mut evidence = Evidence {
         version: evidence::VERSION,
@@ -64,11 +67,7 @@ pub async fn gather(
         submission: order.name.clone(),
         started_at,
         environment: environment(scratch).await?,
-        answers: if folder.is_dir() {
-            sandbox::read_answers(&folder)?
-        } else {
-            sandbox::read_answers(order.submission)?
-        },
+        answers,
         build: built.build,
         api: None,
         stages: Vec::new(),
@@ -213,7 +212,7 @@ impl Run<'_> {
         let started = self.begin(phase, None);
         let own = database.clone("api").await?;
         self.check_truth(&own).await?;
-        let before = own.schema_fingerprint().await?;
+        let before = shape(&own).await?;
         let server = match self.start(program, &own).await? {
             Ok(server) => server,
             Err(not_ready) => {
@@ -221,7 +220,7 @@ impl Run<'_> {
                 return Ok((not_ready, false));
             }
         };
-        let migrates_itself = own.schema_fingerprint().await? != before;
+        let migrates_itself = is_migrated(&before, &shape(&own).await?);
         let mut seen = Vec::new();
         for probe in &exercise.probes {
             // Probes of a stage belong to its load.
@@ -269,6 +268,37 @@ impl Run<'_> {
     }
 }
 
+/// The tables of a database: one object each, with its name, columns and indexes.
+async fn shape(own: &ClonedDatabase) -> Result<Vec<Value>> {
+    let sql = "
+        SELECT t.tablename AS name,
+               (SELECT array_agg(c.column_name || ' ' || c.data_type ORDER BY c.ordinal_position)
+                FROM information_schema.columns c
+                WHERE c.table_schema = t.schemaname AND c.table_name = t.tablename) AS columns,
+               (SELECT array_agg(i.indexdef ORDER BY i.indexdef)
+                FROM pg_catalog.pg_indexes i
+                WHERE i.schemaname = t.schemaname AND i.tablename = t.tablename) AS indexes
+        FROM pg_catalog.pg_tables t
+        WHERE t.schemaname NOT IN ('pg_catalog', 'information_schema')
+        ORDER BY t.schemaname, t.tablename";
+    own.rows(sql)
+        .await?
+        .map_err(|error| anyhow!("read the tables of a database: {error}"))
+}
+
+/// Whether a server migrated its database when it started: it left a migration tool's table, or
+/// changed a table that was there. A table of its own beside them is no migration of theirs.
+fn is_migrated(before: &[Value], after: &[Value]) -> bool {
+    let is_history = |table: &Value| {
+        let name = table["name"].as_str().unwrap_or_default();
+        name.contains("migration") || name.contains("schema_history")
+    };
+    after
+        .iter()
+        .any(|table| is_history(table) && !before.contains(table))
+        || before.iter().any(|table| !after.contains(table))
+}
+
 async fn environment(scratch: &Scratch) -> Result<Environment> {
     Ok(Environment {
         feedgrade: env!("CARGO_PKG_VERSION").to_owned(),
@@ -280,4 +310,28 @@ async fn environment(scratch: &Scratch) -> Result<Environment> {
         rustc: cargo::rustc_version(scratch).await?,
         platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_server_that_makes_a_table_of_its_own_has_not_migrated() {
+        let posts = json!({"name": "posts", "columns": ["id bigint"], "indexes": ["pkey"]});
+        let indexed =
+            json!({"name": "posts", "columns": ["id bigint"], "indexes": ["pkey", "new"]});
+        let before = [posts.clone()];
+        assert!(!is_migrated(&before, &before));
+        assert!(!is_migrated(
+            &before,
+            &[posts.clone(), json!({"name": "sessions"})]
+        ));
+        assert!(is_migrated(
+            &before,
+            &[posts, json!({"name": "_sqlx_migrations"})]
+        ));
+        assert!(is_migrated(&before, &[indexed]));
+    }
 }

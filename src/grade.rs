@@ -81,6 +81,7 @@ pub struct AnswerGrade {
     pub review_reasons: Vec<String>,
     /// The mark that a person gave; it stands above what was found.
     #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<PersonMark>,
 }
 

@@ -258,6 +258,7 @@ impl<'a> Sum<'a> {
                 measured: measured_until.saturating_duration_since(from),
                 in_time: self.in_time,
                 unfinished: self.ended.iter().map(|end| end.unfinished).sum(),
+                starved: self.ended.iter().map(|end| end.starved).sum(),
                 per_second: self.per_second,
                 generator: generator(&self.ended),
             },

@@ -66,7 +66,14 @@ struct Fault {
 fn names(folder: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(error).with_context(|| format!("read {}", folder.display())),
     };
     let mut names = Vec::new();
@@ -84,6 +91,12 @@ fn names(folder: &Path) -> Result<Vec<String>> {
         }
     }
     names.sort();
+    // sqlx's reversible migrations come in pairs; the way back is not part of the way there.
+    let all = names.clone();
+    names.retain(|name| {
+        name.strip_suffix(".down.sql")
+            .is_none_or(|stem| !all.contains(&format!("{stem}.up.sql")))
+    });
     Ok(names)
 }
 

@@ -35,11 +35,7 @@ impl OutDir {
                 _ => here.join(NAME),
             }
         };
-        ensure!(
-            !resolved(&path).starts_with(&submission),
-            "{} is inside the submission, which is never written to: choose another --out",
-            path.display()
-        );
+        outside(&path, &submission)?;
         Self::at(path)
     }
 
@@ -88,11 +84,35 @@ impl OutDir {
     }
 }
 
+/// Makes sure that a path is not inside a submission, links followed.
+///
+/// # Errors
+/// When it is, with the way out.
+pub fn outside(path: &Path, submission: &Path) -> Result<()> {
+    let path = std::path::absolute(path).context("find the working folder")?;
+    ensure!(
+        !resolved(&path).starts_with(submission),
+        "{} is inside the submission, which is never written to: choose another --out or --write",
+        path.display()
+    );
+    Ok(())
+}
+
 /// Writes a file that appears whole or not at all; what was there before stays until then.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write(path: &Path, text: &str) -> Result<()> {
+    // A link is written through, and what is no file (a pipe, a terminal) is not replaced by one.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = real.as_path();
+    if path.exists() && !path.is_file() {
+        return fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("write {}", path.display()));
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -115,6 +135,9 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
 /// # Errors
 /// When it will not, with the way out.
 pub fn probe(path: &Path) -> Result<()> {
+    if path.exists() && !path.is_dir() && !path.is_file() {
+        return Ok(());
+    }
     ensure!(
         !path.is_dir(),
         "{} is a folder: name a file in it",

@@ -17,6 +17,8 @@ use crate::server::client;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The largest body that is read, in bytes.
 const MOST_BYTES: usize = 1024 * 1024;
+/// Bodies that are nested deeper are kept as text: evidence must be readable again.
+const DEEPEST: usize = 50;
 /// Characters that are kept of a body that is no JSON.
 const MOST_CHARS: usize = 2_000;
 
@@ -77,15 +79,24 @@ async fn ask(client: &reqwest::Client, step: &Step, url: &str, sent: Option<&Val
             Err(error) => return Answer::Failed(failure(&error)),
         }
     }
-    match serde_json::from_slice(&body) {
-        Ok(body) => Answer::Json { status, body },
-        Err(_) => Answer::Text {
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(body) if depth(&body) <= DEEPEST => Answer::Json { status, body },
+        _ => Answer::Text {
             status,
             body: String::from_utf8_lossy(&body)
                 .chars()
                 .take(MOST_CHARS)
                 .collect(),
         },
+    }
+}
+
+/// How deep arrays and objects are nested; the parser's own limit keeps this from going far.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -317,18 +317,26 @@ fn kill_strays() {
 
 /// Kills a process, its group and all its descendants, whatever groups they moved to.
 pub fn kill_tree(pid: u32) {
-    let mut tree = vec![pid];
-    let mut next = 0;
-    while let Some(&parent) = tree.get(next) {
-        tree.extend(children_of(parent));
-        next += 1;
-    }
+    let tree = tree(pid);
     if let Some(group) = as_pid(pid) {
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
     }
     for pid in tree.into_iter().filter_map(as_pid) {
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
+}
+
+/// A process and all its descendants, parents first. Only the process itself where there is no
+/// `/proc`.
+#[must_use]
+pub fn tree(pid: u32) -> Vec<u32> {
+    let mut tree = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = tree.get(next) {
+        tree.extend(children_of(parent));
+        next += 1;
+    }
+    tree
 }
 
 fn as_pid(pid: u32) -> Option<Pid> {

@@ -82,6 +82,13 @@ impl Rubric {
             let message = format!("this rubric is not for the exercise `{}`", *exercise.slug);
             return Err(source.complaint(&self.exercise, &message));
         }
+        if let Some(criterion) = self
+            .criteria
+            .iter()
+            .find(|criterion| criterion.points > 10_000)
+        {
+            return Err(source.complaint(&criterion.id, "a criterion has at most 10,000 points"));
+        }
         let total: u32 = self.criteria.iter().map(|criterion| criterion.points).sum();
         if total != *self.max_points {
             let message = format!(

@@ -17,16 +17,11 @@ use crate::submission::{AnswersFile, MAX_ANSWERS_BYTES};
 const MOST_FILES: usize = 5_000;
 /// Deeper folders than this are no submission.
 const DEEPEST: usize = 30;
-/// Names that are never copied, at any depth: what builds and tools leave, and what would give a
-/// submission power over cargo.
-const LEFT_OUT: [&str; 6] = [
-    "target",
-    ".git",
-    ".cargo",
-    "rust-toolchain",
-    "rust-toolchain.toml",
-    "feedgrade-out",
-];
+/// What builds and tools leave at the top of a package. Deeper down, these may be modules.
+const LEFT_OUT_AT_THE_TOP: [&str; 2] = ["target", "feedgrade-out"];
+/// Names that are never copied, at any depth: what would give a submission power over cargo, and
+/// what can be large and is no part of it.
+const LEFT_OUT: [&str; 4] = [".git", ".cargo", "rust-toolchain", "rust-toolchain.toml"];
 
 /// What came of copying a submission.
 #[derive(Debug)]
@@ -96,8 +91,11 @@ impl Copy {
             let entry = entry.with_context(|| format!("read {}", from.display()))?;
             let name = entry.file_name();
             let shown = shown.join(&name);
+            if depth == 0 && LEFT_OUT_AT_THE_TOP.iter().any(|left_out| name == *left_out) {
+                continue;
+            }
             if let Some(left_out) = LEFT_OUT.iter().find(|left_out| name == **left_out) {
-                if left_out.starts_with(".cargo") || left_out.starts_with("rust-toolchain") {
+                if *left_out != ".git" {
                     self.note(format!(
                         "{shown:?} was left out: the grader builds with its own settings."
                     ));

@@ -114,6 +114,36 @@ pub fn base() -> Result<PathBuf> {
     Ok(base)
 }
 
+/// Waits for its turn to put load on this machine: two loads at once would measure each other. The
+/// turn lasts until the returned file is dropped.
+///
+/// # Errors
+/// When the lock file cannot be made.
+pub async fn turn() -> Result<File> {
+    let path = base()?.join("load.lock");
+    let turn = File::create(&path).with_context(|| format!("make {}", path.display()))?;
+    lock(&turn)
+        .await
+        .with_context(|| format!("lock {}", path.display()))?;
+    Ok(turn)
+}
+
+/// Locks a file, and can be broken off while it waits for somebody else.
+///
+/// # Errors
+/// When the file cannot be locked at all.
+pub async fn lock(file: &File) -> std::io::Result<()> {
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::WouldBlock) => {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
 /// Whether a run of that session name is alive on this machine.
 #[must_use]
 pub fn is_alive(session: &str) -> bool {

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
 use crate::exercise::ServerSpec;
-use crate::process::{Command, Process};
+use crate::process::{Command, Process, tree};
 use crate::scratch::Scratch;
 
 /// Lines and characters of a server's output that are kept for the report.
@@ -65,7 +65,17 @@ pub async fn start(
         .iter()
         .fold(command, |command, (name, value)| command.env(name, value));
     let started = Instant::now();
-    let mut process = command.start(scratch)?;
+    let mut process = match command.start(scratch) {
+        Ok(process) => process,
+        Err(error) if is_the_binarys(&error) => {
+            let reason = format!("The server's binary could not be started: {error:#}.");
+            return Ok(Started::NotReady {
+                reason,
+                output: String::new(),
+            });
+        }
+        Err(error) => return Err(error),
+    };
     let client = client(Duration::from_secs(2))?;
     let url = format!("http://127.0.0.1:{port}{}", spec.ready);
     let deadline = Duration::from_secs(spec.seconds);
@@ -83,7 +93,8 @@ pub async fn start(
             });
         }
         match client.get(&url).send().await {
-            Ok(response) if response.status() == 200 => {
+            // Whoever else listens there by chance is not who is graded.
+            Ok(response) if response.status() == 200 && is_ours(process.id(), port) => {
                 let ready_after = thousandths(started.elapsed());
                 let server = Server {
                     process,
@@ -123,6 +134,24 @@ pub async fn start(
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Whether it is the binary itself that cannot be started, e.g. because its interpreter is missing.
+fn is_the_binarys(error: &anyhow::Error) -> bool {
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    const NO_EXECUTABLE: i32 = 8;
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        matches!(error.kind(), NotFound | PermissionDenied)
+            || error.raw_os_error() == Some(NO_EXECUTABLE)
+    })
+}
+
+/// Whether a process or one of its descendants listens on a port. `true` where there is no `/proc`.
+fn is_ours(pid: u32, port: u16) -> bool {
+    !Path::new("/proc/self/fd").exists()
+        || tree(pid)
+            .into_iter()
+            .any(|pid| listening_ports(pid).contains(&port))
 }
 
 impl Server {

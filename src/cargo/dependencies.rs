@@ -95,7 +95,7 @@ impl Dependencies {
             copy_tree(&compiled, target, scratch).await?;
             return Ok(true);
         }
-        let _lock = cache.lock(&key)?;
+        let _lock = cache.lock(&key).await?;
         let (compiled, reused) = if let Some(compiled) = cache.get(&key) {
             (Some(compiled), true)
         } else {

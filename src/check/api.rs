@@ -87,6 +87,10 @@ pub(super) fn first_fault(probe: &Probe, run: &ProbeRun) -> Result<(), Fault> {
 
 fn step_fault(step: &Step, seen: &StepSeen) -> Result<(), Fault> {
     let request = describe(seen);
+    // A lost database makes every server answer wrongly.
+    if let Some(Fact::Unknown { why }) = &seen.rows {
+        return Err(Fault::Machine(why.clone()));
+    }
     let (status, body) = match &seen.answer {
         Answer::Json { status, body } => (*status, Some(body)),
         Answer::Text { status, .. } => (*status, None),

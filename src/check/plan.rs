@@ -8,7 +8,7 @@ use crate::evidence::{Evidence, Fact, PlanSeen, StatementSeen};
 use crate::query_plan::Node;
 use crate::yaml::Located;
 
-/// `plan: {stage: index, statement: feed}`
+/// `plan: {stage: index, statement: feed, at_most_rows: 1000}`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -16,6 +16,9 @@ pub struct Plan {
     pub stage: Located<String>,
     /// The statement, by its id in the exercise.
     pub statement: Located<String>,
+    /// Rows of the table that may be read for one answer: an index that gives the order lets the
+    /// database stop early.
+    pub at_most_rows: u32,
 }
 
 impl Plan {
@@ -52,7 +55,9 @@ impl Plan {
             );
         }
         for statement in statements {
-            if let Err((seen, reason)) = ordered_by_index(statement, table) {
+            let judged = ordered_by_index(statement, table)
+                .and_then(|()| few_rows(statement, table, self.at_most_rows));
+            if let Err((seen, reason)) = judged {
                 return Finding::not_met(expected, Some(seen), reason);
             }
         }
@@ -76,6 +81,27 @@ fn indexes(statements: &[StatementSeen]) -> String {
     }
     names.dedup();
     format!("Index Scan using {}", names.join(", "))
+}
+
+/// An index that is read from end to end gives no order that helps.
+fn few_rows(statement: &StatementSeen, table: &str, at_most: u32) -> Result<(), (String, String)> {
+    let PlanSeen::Explained(plan) = &statement.plan else {
+        return Ok(());
+    };
+    for node in plan.nodes() {
+        let rows = (node.actual_rows + node.rows_removed) * node.loops.max(1.0);
+        if node.relation.as_deref() == Some(table) && rows > f64::from(at_most) {
+            let index = node.index.as_deref().unwrap_or("an index");
+            return Err((
+                format!("{rows:.0} rows through {index}"),
+                format!(
+                    "The database read {rows:.0} rows of `{table}` through {index} for one answer: \
+                     that index is not in the order of the feed, or nothing says when to stop."
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What was seen and why it does not do, when it does not.
@@ -163,6 +189,16 @@ mod tests {
         let join = json!({"Node Type": "Limit", "Plans": [
             {"Node Type": "Nested Loop", "Plans": [scan("Index Scan"), users]}]});
         assert!(ordered_by_index(&statement(&join), "posts").is_ok());
+    }
+
+    #[test]
+    fn an_index_that_is_read_from_end_to_end_is_no_help() {
+        let mut whole = scan("Index Scan");
+        whole["Actual Rows"] = json!(30_000);
+        let (seen, reason) = few_rows(&statement(&whole), "posts", 1_000).unwrap_err();
+        assert_eq!(seen, "30000 rows through by_time");
+        assert!(reason.contains("30000 rows"), "{reason}");
+        assert!(few_rows(&statement(&scan("Index Scan")), "posts", 1_000).is_ok());
     }
 
     #[test]

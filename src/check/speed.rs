@@ -31,6 +31,9 @@ impl Speed {
             Ok(load) => load,
             Err(missing) => return missing.into_finding(rule),
         };
+        if let Some(reason) = super::success_rate::starved(load, self.at_least) {
+            return Finding::not_met(rule, Some(super::success_rate::seen(load)), reason);
+        }
         if load.requests == 0 || load.success_rate < self.at_least {
             return Finding::not_met(
                 rule,

@@ -35,6 +35,9 @@ impl SuccessRate {
                 "No request was answered in the whole stage.",
             );
         }
+        if let Some(reason) = starved(load, self.at_least) {
+            return Finding::not_met(expected, Some(actual), reason);
+        }
         if load.success_rate >= self.at_least {
             return Finding::met(expected, actual);
         }
@@ -47,6 +50,18 @@ impl SuccessRate {
         };
         Finding::not_met(expected, Some(actual), reason)
     }
+}
+
+/// Why a load is no success although its requests were: too many users never got an answer.
+pub(super) fn starved(load: &Load, at_least: f64) -> Option<String> {
+    #[expect(clippy::cast_precision_loss, reason = "users are few")]
+    let share = load.starved as f64 / f64::from(load.users.max(1));
+    (share > 1.0 - at_least + 1e-9).then(|| {
+        format!(
+            "{} of {} users got no successful answer in the whole stage, while others were served.",
+            load.starved, load.users
+        )
+    })
 }
 
 /// E.g. `97.5 % of 12,345 requests`.

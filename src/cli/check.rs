@@ -81,9 +81,9 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
         None => exercise_of(&submission).usage()?,
     };
     let assignment = assignment(content, slug.as_deref()).usage()?;
-    args.show.probe().usage()?;
     let template = template(content).usage()?;
     let out_dir = OutDir::open(args.out.as_deref(), &submission).usage()?;
+    args.show.probe(Some(&submission)).usage()?;
     find_docker(&args.database);
     sweep(console);
     let evidence = run_until_interrupted(async {
@@ -117,7 +117,7 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
 }
 
 pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) -> Done {
-    args.show.probe().usage()?;
+    args.show.probe(None).usage()?;
     let template = template(content).usage()?;
     let marks = args.marks.as_deref().map(read_marks).transpose().usage()?;
     let mut worst = ExitCode::Passed;
@@ -204,12 +204,17 @@ fn save(
 
 impl ShowArgs {
     /// Finds out before anything slow starts whether all outputs can be written.
-    fn probe(&self) -> Result<()> {
+    fn probe(&self, submission: Option<&Path>) -> Result<()> {
         let mut on_stdout = 0;
         for output in &self.outputs {
             match &output.to {
                 Target::Stdout => on_stdout += 1,
-                Target::File(path) => out_dir::probe(path)?,
+                Target::File(path) => {
+                    if let Some(submission) = submission {
+                        out_dir::outside(path, submission)?;
+                    }
+                    out_dir::probe(path)?;
+                }
             }
         }
         ensure!(

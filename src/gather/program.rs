@@ -89,7 +89,7 @@ impl Run<'_> {
             parts.extend([path.into_bytes(), bytes]);
         }
         let (cache, key) = (Cache::open("servers")?, key(parts));
-        let _lock = cache.lock(&key)?;
+        let _lock = cache.lock(&key).await?;
         let (cached, result) = if let Some(cached) = cache.get(&key) {
             (cached, "it was there")
         } else {

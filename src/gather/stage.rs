@@ -15,6 +15,7 @@ use crate::exercise::{ServerKind, StageSpec};
 use crate::load::{self, LoadPlan};
 use crate::migration;
 use crate::probing;
+use crate::scratch;
 use crate::server::{self, Server};
 
 /// Requests that are sent to see which statements they cause. More than one, so that a server
@@ -165,6 +166,7 @@ impl Run<'_> {
         database: &Database,
         is_submission: bool,
     ) -> Result<StageSeen> {
+        let _turn = scratch::turn().await?;
         let since = database.log_position().await?;
         let plan = LoadPlan::for_stage(&stage.load, ([127, 0, 0, 1], server.port).into());
         let load = load::run(plan, |_| {});

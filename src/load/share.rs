@@ -47,6 +47,8 @@ pub(super) struct Summary {
     /// All requests were made, before the time was over.
     pub(super) exhausted: bool,
     pub(super) unfinished: u64,
+    /// Users of a closed loop without a successful answer in the measured time.
+    pub(super) starved: u64,
     pub(super) worst_lag: Duration,
     pub(super) cost: Cost,
 }

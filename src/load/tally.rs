@@ -123,6 +123,7 @@ impl Tally {
             errors: self.errors(),
             reconnects: self.reconnects,
             unfinished: ended.unfinished,
+            starved: ended.starved,
             per_second: ended.per_second,
             targets: self.targets(plan),
             open_loop: self.open_loop.as_ref().map(|open_loop| OpenLoop {
@@ -195,6 +196,8 @@ pub(super) struct Closing {
     pub(super) in_time: u64,
     /// Requests that were still under way.
     pub(super) unfinished: u64,
+    /// Users of a closed loop without a successful answer in the measured time.
+    pub(super) starved: u64,
     /// One value a second.
     pub(super) per_second: Vec<Second>,
     /// What it took.

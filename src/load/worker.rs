@@ -42,6 +42,8 @@ struct User {
     /// Answers until a body is looked at.
     until_check: u32,
     checking: bool,
+    /// Got a successful answer in the measured time.
+    served: bool,
 }
 
 enum Pacing {
@@ -105,6 +107,7 @@ impl Worker {
                 counts: false,
                 until_check: 0,
                 checking: false,
+                served: false,
             })
             .collect();
         let pacing = match plan.pace {
@@ -430,7 +433,10 @@ impl Worker {
                 .sent
                 .map(|sent| sent.saturating_duration_since(user.since)),
         };
-        self.count(user.counts, ended, now);
+        let measured = self.slot.stretch != Stretch::WarmUp;
+        self.users[index].served |= measured && ended.failure.is_none();
+        let counts = self.users[index].counts;
+        self.count(counts, ended, now);
     }
 
     fn is_body_good(&self, user: &User) -> bool {
@@ -507,6 +513,12 @@ impl Worker {
             at: self.last_end,
             exhausted,
             unfinished: self.unfinished + self.users.iter().filter(busy).count() as u64,
+            starved: match &self.pacing {
+                Pacing::Closed { .. } => {
+                    self.users.iter().filter(|user| !user.served).count() as u64
+                }
+                Pacing::Open { .. } => 0,
+            },
             worst_lag: self.worst_lag,
             cost: self.reading.map(Reading::cost).unwrap_or_default(),
         }

@@ -216,3 +216,39 @@ fn an_exercise_or_rubric_that_its_author_broke_is_told_with_file_line_and_caret(
         assert!(stderr.trim_end().ends_with('^'), "{stderr}");
     }
 }
+
+#[test]
+fn a_machine_that_cannot_build_gives_no_grade() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/content");
+    let solution = fixtures.join("reference/tiny/solution");
+    let tools = tempfile::tempdir().unwrap();
+    let sysroot = std::process::Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .output()
+        .unwrap();
+    let sysroot = String::from_utf8(sysroot.stdout).unwrap();
+    // A toolchain without the linker that it needs.
+    for tool in ["cargo", "rustc"] {
+        let program = Path::new(sysroot.trim()).join("bin").join(tool);
+        std::os::unix::fs::symlink(program, tools.path().join(tool)).unwrap();
+    }
+    std::os::unix::fs::symlink("/bin/cp", tools.path().join("cp")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let output = Command::cargo_bin("feedgrade")
+        .unwrap()
+        .args([
+            "--content",
+            path(&fixtures),
+            "check",
+            path(&solution),
+            "--out",
+            path(out.path()),
+        ])
+        .env("PATH", tools.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("cannot build an empty program"), "{stderr}");
+    assert!(!out.path().join("report.json").exists());
+}

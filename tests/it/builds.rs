@@ -110,3 +110,21 @@ async fn a_manifest_that_is_no_manifest_is_the_learners_too() {
         assert!(!errors.is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_module_may_be_called_target() {
+    let scratch = Scratch::new().unwrap();
+    let package = package(
+        &scratch,
+        "modules",
+        "mod target;\nfn main() { target::hit(); }",
+    );
+    fs::create_dir_all(package.join("src/target")).unwrap();
+    fs::write(package.join("src/target/mod.rs"), "pub fn hit() {}").unwrap();
+    let copy = scratch.path().join("copy");
+    feedgrade::sandbox::copy(&package, &copy, 1).unwrap();
+    assert_eq!(
+        build(&copy, &scratch).await.build.outcome,
+        BuildOutcome::Built
+    );
+}
