@@ -115,6 +115,11 @@ async fn initdb(way: &Way, programs: &Programs, scratch: &Scratch, folder: &Path
     initdb.0.end().await;
     let output = initdb.0.output();
     ensure!(
+        exit.is_success() || !output.contains("No space left on device"),
+        "the scratch folder {} is full: free some space, or set FEEDGRADE_SCRATCH to another folder",
+        scratch.path().display()
+    );
+    ensure!(
         exit.is_success(),
         "initdb ended with {exit}: {}",
         last_lines(&output)
