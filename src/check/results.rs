@@ -8,8 +8,8 @@ use super::answer::quantity::{self, Unit};
 use super::answer::stem::stem;
 use super::{Context, Finding, Judgement};
 use crate::answers::{self, ResultsTable};
-use crate::evidence::{Evidence, Load, ServerRun};
-use crate::exercise::Exercise;
+use crate::evidence::{Evidence, Load, Migrations, ServerRun};
+use crate::exercise::{Exercise, ServerKind};
 use crate::submission::AnswersFile;
 use crate::yaml::Located;
 
@@ -127,13 +127,21 @@ impl Results {
 
     /// The same three runs as they were measured here, where they were.
     fn measured(&self, exercise: &Exercise, evidence: &Evidence) -> [Option<Column>; 3] {
+        // A server that migrates itself has its index in every stage here, and had none when its
+        // learner measured: then the reference stands for it.
+        let migrates_itself = evidence
+            .stages
+            .iter()
+            .any(|run| run.migrations == Migrations::ByServer);
         [&self.failed, &self.slow, &self.fast].map(|stage| {
-            let servers = &exercise.stage(stage)?.servers;
+            let spec = exercise.stage(stage)?;
+            let stands_in = migrates_itself && !spec.migrations;
             // The learner's server where it ran, the starter in the stage that shows the fault.
             let load = evidence
                 .stages
                 .iter()
-                .filter(|run| run.stage == **stage && servers.contains(&run.server))
+                .filter(|run| run.stage == **stage && spec.servers.contains(&run.server))
+                .filter(|run| !(stands_in && run.server == ServerKind::Submission))
                 .max_by_key(|run| run.server)
                 .and_then(|run| match &run.run {
                     ServerRun::Ran { seen, .. } => seen.load.seen(),
