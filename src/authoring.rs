@@ -59,7 +59,7 @@ pub struct Proof {
     pub seconds: f64,
 }
 
-/// The solution and all specimens of an exercise, in name order.
+/// The solution, and then all specimens of an exercise in name order.
 ///
 /// # Errors
 /// When an `expected.yaml` is wrong, with file, line and caret, or none is about the starter.

@@ -64,7 +64,7 @@ pub(super) fn starved(load: &Load, at_least: f64) -> Option<String> {
     })
 }
 
-/// E.g. `97.5 % of 12,345 requests`.
+/// E.g. `97.5 % of 12345 requests`.
 pub(super) fn seen(load: &Load) -> String {
     format!(
         "{} of {} requests",
