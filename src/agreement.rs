@@ -54,6 +54,8 @@ pub struct Agreement {
     pub confusion: [[usize; 3]; 3],
     /// By kind of answer.
     pub kinds: BTreeMap<String, Kind>,
+    /// By reason for review. An answer can have several.
+    pub reasons: BTreeMap<&'static str, Reason>,
     /// Wrong marks, the worst first, the unreviewed before the reviewed.
     pub misses: Vec<Miss>,
 }
@@ -69,6 +71,15 @@ pub struct Kind {
     pub reviewed: usize,
     /// `confusion[label][mark]`.
     pub confusion: [[usize; 3]; 3],
+}
+
+/// One reason why answers were sent to a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// Number of answers.
+    pub answers: usize,
+    /// Those whose mark is not the label: the ones that it pays to look at.
+    pub unequal: usize,
 }
 
 /// A mark that is not the label.
@@ -115,6 +126,7 @@ pub fn measure(grader: &Grader<'_>, labelled: &[Labelled]) -> Agreement {
         .map(|(one, judged)| (one.score, judged.mark, judged.needs_review()))
         .collect();
     let mut kinds: BTreeMap<String, Kind> = BTreeMap::new();
+    let mut reasons: BTreeMap<&'static str, Reason> = BTreeMap::new();
     let mut misses = Vec::new();
     for ((one, judged), (label, mark, reviewed)) in labelled.iter().zip(&judged).zip(&pairs) {
         let kind = kinds.entry(one.kind.clone()).or_default();
@@ -122,6 +134,11 @@ pub fn measure(grader: &Grader<'_>, labelled: &[Labelled]) -> Agreement {
         kind.exact += usize::from(label == mark);
         kind.reviewed += usize::from(*reviewed);
         kind.confusion[*label as usize][*mark as usize] += 1;
+        for review in &judged.reviews {
+            let reason = reasons.entry(review.name()).or_default();
+            reason.answers += 1;
+            reason.unequal += usize::from(label != mark);
+        }
         if label != mark {
             misses.push(Miss {
                 question: one.question.clone(),
@@ -169,6 +186,7 @@ pub fn measure(grader: &Grader<'_>, labelled: &[Labelled]) -> Agreement {
         reviewed_zero: zeros(true),
         confusion,
         kinds,
+        reasons,
         misses,
     }
 }
@@ -294,6 +312,14 @@ impl Agreement {
                 out,
                 "{name:<20} {:>7} {:>6} {:>7}",
                 kind.answers, kind.exact, kind.reviewed
+            )?;
+        }
+        writeln!(out, "\n{:<20} answers  wrong mark", "sent to review for")?;
+        for (name, reason) in &self.reasons {
+            writeln!(
+                out,
+                "{name:<20} {:>7} {:>11}",
+                reason.answers, reason.unequal
             )?;
         }
         for miss in self.misses.iter().take(misses) {

@@ -265,7 +265,7 @@ fn words(node: &Node) -> Option<BTreeSet<(u8, usize)>> {
             [step] => words(&step.node),
             _ => None,
         },
-        Node::Number(_) => None,
+        Node::Number(_) | Node::AnyNumber | Node::Start => None,
     }
 }
 

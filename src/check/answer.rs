@@ -4,7 +4,8 @@
 //! they are found is in the files below, in this order: `quantity`, `token`, `numbers` and
 //! `reader` read the text,
 //! `stem`, `english`, `language` and `spelling` know words, `negation` knows scopes, `pattern` and
-//! `matching` find phrases, `gate` stops what is no answer, `rule` makes marks of ideas,
+//! `matching` find phrases, `gate` stops what is no answer, `word_order` tells shuffled words,
+//! `rule` makes marks of ideas,
 //! `compile` prepares a rubric, `review` and `judged` hold what was found, `grader` does it all for
 //! one answer, and `explain` tells authors.
 
@@ -20,6 +21,7 @@ pub mod spelling;
 pub mod negation;
 pub mod matching;
 pub mod gate;
+pub mod word_order;
 pub mod rule;
 pub mod compile;
 pub mod review;

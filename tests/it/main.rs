@@ -13,3 +13,4 @@ mod main_job;
 mod shipped_rubric;
 mod skip;
 mod structure;
+mod word_order;

@@ -183,7 +183,7 @@ fn reaches(node: &Node, wanted: usize, groups: &[Vec<Node>], seen: &mut BTreeSet
         Node::Sequence(steps) => steps
             .iter()
             .any(|step| reaches(&step.node, wanted, groups, seen)),
-        Node::Word(_) | Node::Number(_) => false,
+        Node::Word(_) | Node::Number(_) | Node::AnyNumber | Node::Start => false,
     }
 }
 

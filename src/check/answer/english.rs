@@ -6,13 +6,17 @@ use std::sync::LazyLock;
 
 use super::stem::stem;
 
-/// Common words, in base form, and words of the trade. Not a dictionary: it keeps typo tolerance
-/// from turning one real word into another, and tells prose from keys hit at random.
+/// Common words, in base form, and words of the trade: what a slip may have been meant to be.
 const COMMON: &str = include_str!("english.txt");
+/// The base forms of some 17,000 English words, sorted (SCOWL up to level 35; see
+/// `words.LICENSE.txt`). They keep typo tolerance from turning one real word into another, and tell
+/// prose from keys hit at random.
+const REAL: &str = include_str!("words.txt");
 
 static WORDS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| COMMON.split_whitespace().collect());
 static STEMS: LazyLock<BTreeSet<String>> =
     LazyLock::new(|| COMMON.split_whitespace().map(stem).collect());
+static REAL_WORDS: LazyLock<Vec<&str>> = LazyLock::new(|| REAL.split_whitespace().collect());
 
 /// Words that carry grammar: a sentence has them, a list of keywords does not.
 static FUNCTION: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
@@ -69,21 +73,38 @@ static VERBS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
 /// Whether a folded word is one of English or of the trade, in any regular form.
 #[must_use]
 pub fn is_word(word: &str) -> bool {
-    let known = |word: &str| WORDS.contains(word) || STEMS.contains(&stem(word));
-    // `caller`, `processor`, `slowness`: made of a word.
-    let made = |ending: &str| {
-        word.strip_suffix(ending)
-            .is_some_and(|head| head.len() >= 4 && (known(head) || known(&format!("{head}e"))))
-    };
-    known(word)
-        || [
-            "er", "ers", "or", "ors", "ness", "less", "ful", "able", "ment", "est",
-        ]
-        .iter()
-        .any(|e| made(e))
+    WORDS.contains(word) || STEMS.contains(&stem(word)) || is_real(word) || is_made(word)
 }
 
-/// All words of the list, for looking for neighbours.
+fn is_real(word: &str) -> bool {
+    REAL_WORDS.binary_search(&word).is_ok()
+}
+
+/// Whether a word is made of another one: `caller`, `processor`, `slowness`, `scrolling`.
+fn is_made(word: &str) -> bool {
+    const ENDINGS: [&str; 16] = [
+        "s", "es", "ed", "d", "ing", "ly", "er", "ers", "or", "ors", "ness", "less", "ful", "able",
+        "ment", "est",
+    ];
+    let known = |word: &str| WORDS.contains(word) || is_real(word);
+    let head = |ending: &str| word.strip_suffix(ending);
+    let doubled = |head: &str| {
+        let mut last = head.chars().rev();
+        last.next() == last.next() && head.len() >= 5 && known(&head[..head.len() - 1])
+    };
+    let from = |head: &str| {
+        head.len() >= 4 && (known(head) || known(&format!("{head}e")) || doubled(head))
+    };
+    let from_y = |head: &str| head.len() >= 3 && known(&format!("{head}y"));
+    word.is_ascii()
+        && (ENDINGS.iter().filter_map(|ending| head(ending)).any(from)
+            || ["ies", "ied", "ier", "iest", "ily"]
+                .iter()
+                .filter_map(|ending| head(ending))
+                .any(from_y))
+}
+
+/// Common words, for looking for neighbours.
 pub fn words() -> impl Iterator<Item = &'static str> {
     WORDS.iter().copied()
 }
@@ -285,7 +306,22 @@ mod tests {
     #[test]
     fn inflected_words_are_words_and_typos_are_none() {
         for word in [
-            "pools", "creating", "queries", "slower", "tool", "tools", "walked",
+            "pools",
+            "creating",
+            "queries",
+            "slower",
+            "tool",
+            "tools",
+            "walked",
+            "lying",
+            "thought",
+            "injecting",
+            "upstream",
+            "scrolling",
+            "tile",
+            "carton",
+            "queueing",
+            "grabbed",
         ] {
             assert!(is_word(word), "{word}");
         }

@@ -18,10 +18,13 @@ use super::pattern::Node;
 use super::review::Review;
 use super::rule::Mark;
 use super::token::Tokens;
-use super::{AnswersRubric, Role, english, language, reader, stem};
+use super::{AnswersRubric, Role, english, language, reader, stem, word_order};
 
 /// The most different words of an answer that are looked up as slips.
 const MAX_CORRECTIONS: usize = 150;
+
+/// From how many words on an answer is so long that it should hold more than some of the ideas.
+const LONG: usize = 45;
 
 /// Which steps are taken: all of them, except when an ablation asks what one is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,7 +320,7 @@ impl<'a> Grader<'a> {
         if judged.mark > Mark::None && gate::is_ironic(tokens) {
             judged.reviews.push(Review::Ironic);
         }
-        if !rubric.guess && gate::hedges(tokens) >= 2 && judged.mark > Mark::None {
+        if !rubric.guess && gate::is_hedged(tokens) && judged.mark > Mark::None {
             judged.mark = judged.mark.min(Mark::Half);
             judged.reviews.push(Review::Hedged);
         }
@@ -326,7 +329,9 @@ impl<'a> Grader<'a> {
             let long = tokens.tokens.len() >= 6 || tokens.foreign_letters >= 10;
             judged.mark = judged.mark.max(if long { Mark::Half } else { Mark::None });
             judged.reviews.push(Review::OtherLanguage(language));
-        } else if gate::is_word_salad(tokens) || judged.reviews.contains(&Review::WordSalad) {
+        } else if judged.mark > Mark::None && word_order::is_shuffled(tokens, &judged.text)
+            || judged.reviews.contains(&Review::WordSalad)
+        {
             judged.mark = judged.mark.min(Mark::Half);
             judged.reviews.push(Review::WordSalad);
         } else if judged.mark == Mark::None
@@ -335,6 +340,12 @@ impl<'a> Grader<'a> {
             && is_unmatched(tokens, &self.topic(&judged.question, rubric))
         {
             judged.reviews.push(Review::Unmatched);
+        } else if judged.mark == Mark::Half
+            && judged.misconceptions.is_empty()
+            && judged.reviews.is_empty()
+            && (tokens.tokens.len() >= LONG || is_image(tokens))
+        {
+            judged.reviews.push(Review::Partial);
         }
         if tokens.cut {
             judged.reviews.push(Review::Long);
@@ -396,6 +407,19 @@ fn score(question: &Question, found: impl Fn(&str) -> bool) -> Mark {
     }
 }
 
+/// Whether hardly a word is of the trade: an answer by comparison.
+fn is_image(tokens: &Tokens) -> bool {
+    let words = tokens.tokens.iter();
+    let own = words.filter(|token| !english::is_function_word(&token.word));
+    let (mut trade, mut all) = (0, 0);
+    for token in own {
+        all += 1;
+        let fact = token.quantity.is_some() || token.letter;
+        trade += usize::from(fact || english::is_of_the_trade(&token.stem));
+    }
+    tokens.tokens.len() >= 12 && trade * 8 <= all
+}
+
 /// Long prose without a known idea, that is neither a refusal nor about other matters: mostly an
 /// image, sometimes an idea that the rubric does not know.
 fn is_unmatched(tokens: &Tokens, topic: &Tokens) -> bool {
@@ -405,12 +429,7 @@ fn is_unmatched(tokens: &Tokens, topic: &Tokens) -> bool {
         words.map(|token| token.stem.clone()).collect()
     };
     let (own, asked) = (matter(tokens), matter(topic));
-    let trade = own
-        .iter()
-        .filter(|stem| english::is_of_the_trade(stem))
-        .count();
     let shared: BTreeSet<&String> = own.iter().filter(|stem| asked.contains(stem)).collect();
-    let image = tokens.tokens.len() >= 12 && trade * 8 <= own.len();
     let on_topic = tokens.tokens.len() >= 20 && shared.len() >= 4;
-    (image || on_topic) && !gate::is_refusal(tokens)
+    (is_image(tokens) || on_topic) && !gate::is_refusal(tokens)
 }

@@ -278,7 +278,12 @@ impl<'a> Matcher<'a> {
             {
                 one()
             }
-            Node::Word(_) | Node::Number(_) => Vec::new(),
+            Node::AnyNumber if self.tokens.tokens[start].quantity.is_some() => one(),
+            Node::Start if self.starts_sentence(start) => vec![Span {
+                end: start,
+                used: Vec::new(),
+            }],
+            Node::Word(_) | Node::Number(_) | Node::AnyNumber | Node::Start => Vec::new(),
             Node::Sequence(steps) => self.sequence(steps, start),
             Node::Any(nodes) => self.any(nodes, start),
             Node::Group(place) => {
@@ -292,6 +297,12 @@ impl<'a> Matcher<'a> {
             }
         };
         Rc::new(spans)
+    }
+
+    fn starts_sentence(&self, at: usize) -> bool {
+        let tokens = &self.tokens.tokens;
+        at.checked_sub(1)
+            .is_none_or(|before| tokens[before].sentence != tokens[at].sentence)
     }
 
     fn any(&mut self, nodes: &[Node], start: usize) -> Vec<Span> {
@@ -372,6 +383,14 @@ mod tests {
             find("open only? (a pool)|door", "opens a pool"),
             ["opens a pool"]
         );
+    }
+
+    #[test]
+    fn numbers_of_any_value_and_starts_of_sentences_are_found() {
+        assert_eq!(find("#any request", "five requests"), ["five requests"]);
+        assert_eq!(find("#any request", "each request"), [""; 0]);
+        assert_eq!(find("^ the? pool", "Well. The pool!"), ["The pool"]);
+        assert_eq!(find("^ pool", "a pool"), [""; 0]);
     }
 
     #[test]

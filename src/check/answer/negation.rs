@@ -92,11 +92,12 @@ fn reach(tokens: &[Token], at: usize) -> Option<usize> {
             let sentence = (at + 1..at + 3).any(|at| {
                 matches!(word(at), "true" | "correct" | "case" | "right") && word(at + 1) == "that"
             });
+            let pseudo = pseudo || waits(tokens, at);
             (!pseudo).then_some(if sentence { 25 } else { 8 })
         }
-        "never" => Some(8),
+        "never" => (!waits(tokens, at)).then_some(8),
         "no" => match next {
-            "matter" | "doubt" | "wonder" | "idea" => None,
+            "matter" | "doubt" | "wonder" | "idea" | "alternative" | "choice" => None,
             "longer" | "one" => Some(7),
             _ => Some(3),
         },
@@ -109,6 +110,15 @@ fn reach(tokens: &[Token], at: usize) -> Option<usize> {
         "wrong" | "false" | "untrue" if next == "that" => Some(10),
         _ => None,
     }
+}
+
+/// Whether the words after the cue at `at` come to pass later: `not stopped before the new one is
+/// up`, `do not switch until it answers`.
+fn waits(tokens: &[Token], at: usize) -> bool {
+    let ahead = tokens[at + 1..].iter().take(10);
+    ahead
+        .take_while(|next| next.clause == tokens[at].clause)
+        .any(|next| matches!(next.word.as_str(), "before" | "until" | "unless" | "till"))
 }
 
 /// Words that open another clause, `distance` tokens after the cue.
@@ -165,6 +175,9 @@ mod tests {
         for text in [
             "not only slow but broken",
             "no matter how many rows it reads",
+            "no alternative to reading all rows",
+            "the old one is not stopped before the new one is up",
+            "never switch to the new one until it answers",
             "I am not sure, it reads all",
             "why not read all",
         ] {

@@ -5,6 +5,8 @@
 //! wait|queue ~2 behind               alternatives for one word
 //! (line up|queue) ~2 behind          in brackets, alternatives are whole phrases
 //! scan*   =pool   #150ms   #10k      a beginning, this form only, a number
+//! #any                               any number
+//! ^ the? index                       at the start of a sentence
 //! A|option                           a capital letter that names something, not an article
 //! only? @new @pool                   `?`: may be missing
 //! @slow & @grow                      both in one sentence or in two neighbouring ones
@@ -67,6 +69,10 @@ pub enum Node {
     Group(usize),
     /// A number.
     Number(Quantity),
+    /// Any number.
+    AnyNumber,
+    /// The start of a sentence; it uses no word.
+    Start,
     /// One of several.
     Any(Vec<Node>),
     /// Several in order.
@@ -278,7 +284,10 @@ impl Parser<'_> {
         if gap.is_some() {
             return Err(self.mistake("a word is missing after the gap"));
         }
-        if steps.iter().all(|step| step.optional) {
+        if steps
+            .iter()
+            .all(|step| step.optional || step.node == Node::Start)
+        {
             return Err(self.mistake("a word is missing here"));
         }
         Ok(steps)
@@ -316,6 +325,10 @@ impl Parser<'_> {
                 self.at += 1;
                 self.phrases()
             }
+            Some('^') => {
+                self.at += 1;
+                Ok(Node::Start)
+            }
             Some('@') => {
                 self.at += 1;
                 let name = self.while_in(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
@@ -332,6 +345,9 @@ impl Parser<'_> {
             Some('#') => {
                 self.at += 1;
                 let number = self.while_in(|c| c.is_alphanumeric() || matches!(c, '.' | ',' | '%'));
+                if number == "any" {
+                    return Ok(Node::AnyNumber);
+                }
                 quantity::parse(&number).map(Node::Number).ok_or(Mistake {
                     offset: start,
                     message: "a number is written like `#150ms`, `#10k` or `#99%`".into(),
@@ -422,6 +438,7 @@ mod tests {
         assert_eq!(mistake("a &").1, "a word is missing here");
         assert_eq!(mistake("a b? ~3").1, "a word is missing after the gap");
         assert_eq!(mistake("#abc").0, 0);
+        assert_eq!(mistake("^").1, "a word is missing here");
         assert_eq!(mistake("a | b").0, 2);
         assert_eq!(mistake("wait|line up|queue").0, 10);
         assert!(mistake(&"(".repeat(100)).1.contains("too deep"));

@@ -72,6 +72,9 @@ pub fn read(text: &str) -> Tokens {
 /// Decides which single letters name an option. `b` and `c` are no words, so they always do; an `a`
 /// does after `option`, and an `A` does unless it starts a sentence like an article.
 fn name_letters(tokens: &mut [Token]) {
+    let options = tokens
+        .iter()
+        .any(|token| matches!(token.word.as_str(), "b" | "c") && token.letter);
     for at in 0..tokens.len() {
         let word = tokens[at].word.as_str();
         if word.len() != 1 || !word.bytes().all(|b| b.is_ascii_lowercase()) || word == "i" {
@@ -88,11 +91,12 @@ fn name_letters(tokens: &mut [Token]) {
         let starts = before.is_none_or(|before| before.sentence != tokens[at].sentence);
         let article = word == "a"
             && starts
+            // `A root cause, B cosmetics` names options: a clause that begins with an article goes
+            // on to a verb.
+            && !(options && is_verdict(&tokens[at..]))
             && tokens.get(at + 1).is_some_and(|next| {
-                next.clause == tokens[at].clause
-                    // `A fixes`: after an article no word is in this form.
-                    && !is_third_person(&next.word)
-                    && !english::is_function_word(&next.word)
+                // `A fixes`: after an article no word is in this form.
+                !is_third_person(&next.word) && !english::is_function_word(&next.word)
             });
         let tree = tokens
             .get(at + 1)
@@ -101,6 +105,16 @@ fn name_letters(tokens: &mut [Token]) {
         let letter = letter && !tree;
         tokens[at].letter = letter;
     }
+}
+
+/// Whether the clause at the start of `tokens` is so short, and without a verb, that its first
+/// letter is a name and what follows says what it is.
+fn is_verdict(tokens: &[Token]) -> bool {
+    let clause = tokens
+        .iter()
+        .take_while(|token| token.clause == tokens[0].clause);
+    let words: Vec<&Token> = clause.collect();
+    words.len() <= 4 && !words.iter().any(|token| english::is_verb(&token.stem))
 }
 
 fn is_third_person(word: &str) -> bool {
@@ -362,6 +376,7 @@ mod tests {
             "abcaa"
         );
         assert_eq!(letters("A pool is a thing. A shared one"), "");
+        assert_eq!(letters("A root cause. B, C symptoms"), "abc");
     }
 
     #[test]

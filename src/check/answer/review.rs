@@ -26,6 +26,8 @@ pub enum Review {
     Weak,
     /// Long and without a known idea.
     Unmatched,
+    /// Long, or an image, and only some of its ideas are known.
+    Partial,
     /// Longer than what is judged.
     Long,
 }
@@ -45,6 +47,7 @@ impl Review {
             Self::Ironic => "ironic",
             Self::Weak => "weak",
             Self::Unmatched => "unmatched",
+            Self::Partial => "partial",
             Self::Long => "long",
         }
     }
@@ -70,6 +73,9 @@ impl Review {
             Self::Ironic => "It may not be meant as it is said.".into(),
             Self::Weak => "One of its ideas is only hinted at.".into(),
             Self::Unmatched => "It is a long answer in words that the rubric does not know.".into(),
+            Self::Partial => {
+                "Only some of the ideas were found, and it says more than that.".into()
+            }
             Self::Long => "It is so long that only its beginning was judged.".into(),
         }
     }

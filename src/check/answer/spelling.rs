@@ -27,7 +27,8 @@ impl Speller {
         for word in &vocabulary.surface {
             speller.add(word.clone(), true);
             for ending in ["s", "ed", "ing"] {
-                if ending == "s" && word.ends_with('s') {
+                // `lb` and `got` have no forms that anybody would mistype.
+                if word.len() < 4 || ending == "s" && word.ends_with('s') {
                     continue;
                 }
                 let base = word
