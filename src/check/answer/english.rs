@@ -90,7 +90,11 @@ fn is_made(word: &str) -> bool {
     let head = |ending: &str| word.strip_suffix(ending);
     let doubled = |head: &str| {
         let mut last = head.chars().rev();
-        last.next() == last.next() && head.len() >= 5 && known(&head[..head.len() - 1])
+        let (end, before) = (last.next(), last.next());
+        end == before
+            && end.is_some_and(|c| "bdglmnprtz".contains(c))
+            && head.len() >= 4
+            && known(&head[..head.len() - 1])
     };
     let from = |head: &str| {
         head.len() >= 4 && (known(head) || known(&format!("{head}e")) || doubled(head))

@@ -20,7 +20,13 @@ fn write_explanation(out: &mut String, judged: &Judged) -> std::fmt::Result {
     }
     for idea in &judged.ideas {
         match &idea.found {
-            Some(found) => writeln!(out, "  + {}: {}", idea.id, place(found))?,
+            Some(found) => {
+                let more = match idea.hits.0 {
+                    0 | 1 => String::new(),
+                    hits => format!(", and {} more", hits - 1),
+                };
+                writeln!(out, "  + {}: {}{more}", idea.id, place(found))?;
+            }
             None => writeln!(out, "  - {}", idea.id)?,
         }
         if let Some(denied) = &idea.denied {

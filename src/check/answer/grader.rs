@@ -24,7 +24,7 @@ use super::{AnswersRubric, Role, english, language, reader, stem, word_order};
 const MAX_CORRECTIONS: usize = 150;
 
 /// From how many words on an answer is so long that it should hold more than some of the ideas.
-const LONG: usize = 45;
+const LONG: usize = 50;
 
 /// Which steps are taken: all of them, except when an ablation asks what one is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,6 +283,10 @@ impl<'a> Grader<'a> {
             for misconception in &judged.misconceptions {
                 judged.mark = judged.mark.min(misconception.cap);
             }
+            // Everything right and something wrong: a person decides, from the middle.
+            if base == Mark::Full {
+                judged.mark = judged.mark.max(Mark::Half);
+            }
         }
         if judged.mark < base && (base == Mark::Full || judged.mark > Mark::None) {
             judged.reviews.push(Review::RightAndWrong);
@@ -298,7 +302,9 @@ impl<'a> Grader<'a> {
         if ideas().any(JudgedIdea::is_contradicted) {
             judged.reviews.push(Review::Contradiction);
         }
-        if ideas().any(|idea| idea.found.is_none() && idea.denied.is_some()) {
+        // Only where the mark hangs on it.
+        let said = |id: &str| is_found(judged, id, true) || is_denied(judged, id);
+        if score(rubric, said) > base {
             judged.reviews.push(Review::Denied);
         }
         // Denials all over: a key with a `not` put into every sentence.
@@ -314,8 +320,9 @@ impl<'a> Grader<'a> {
             judged.mark = judged.mark.min(Mark::Half);
             judged.reviews.push(Review::Contradiction);
         }
-        if denied > affirmed {
+        if denied > affirmed && judged.mark > Mark::None {
             judged.mark = Mark::None;
+            judged.reviews.push(Review::Denied);
         }
         if judged.mark > Mark::None && gate::is_ironic(tokens) {
             judged.reviews.push(Review::Ironic);
@@ -378,6 +385,11 @@ fn is_found(judged: &Judged, id: &str, weak: bool) -> bool {
         .any(|idea| idea.id == id && idea.found.as_ref().is_some_and(|found| weak || !found.weak))
 }
 
+fn is_denied(judged: &Judged, id: &str) -> bool {
+    let mut ideas = judged.ideas.iter();
+    ideas.any(|idea| idea.id == id && idea.found.is_none() && idea.denied.is_some())
+}
+
 fn score(question: &Question, found: impl Fn(&str) -> bool) -> Mark {
     if !question.rules.is_empty() {
         return question
@@ -430,6 +442,6 @@ fn is_unmatched(tokens: &Tokens, topic: &Tokens) -> bool {
     };
     let (own, asked) = (matter(tokens), matter(topic));
     let shared: BTreeSet<&String> = own.iter().filter(|stem| asked.contains(stem)).collect();
-    let on_topic = tokens.tokens.len() >= 20 && shared.len() >= 4;
+    let on_topic = tokens.tokens.len() >= 25 && shared.len() >= 4;
     (is_image(tokens) || on_topic) && !gate::is_refusal(tokens)
 }

@@ -49,9 +49,14 @@ pub fn find(tokens: &Tokens) -> Negations {
         negations.cues[at] = true;
         // `not without`, `nobody does not`: two cues undo each other.
         let undone = scopes[at].take().is_some();
+        let bare = is_bare(tokens, at);
         for (distance, next) in tokens[at + 1..].iter().take(reach).enumerate() {
             let not_because = distance == 0 && next.word == "because";
-            if next.clause != token.clause || ends_scope(&next.word, distance) && !not_because {
+            let finite = bare && distance >= 1 && is_finite(&next.word);
+            if next.clause != token.clause
+                || finite
+                || ends_scope(&next.word, distance) && !not_because
+            {
                 break;
             }
             scopes[at + 1 + distance] = if undone { None } else { Some(at) };
@@ -73,6 +78,10 @@ fn dismisses(tokens: &[Token], at: usize) -> bool {
                 word(next),
                 "help" | "needed" | "necessary" | "useful" | "required" | "worth"
             ) || word(next) == "make" && word(next + 1) == "sense"
+                || matches!(
+                    word(next),
+                    "take" | "change" | "bring" | "reduce" | "improve"
+                ) && matches!(word(next + 1), "any" | "anything" | "much" | "a")
         }),
         _ => false,
     }
@@ -98,7 +107,7 @@ fn reach(tokens: &[Token], at: usize) -> Option<usize> {
         "never" => (!waits(tokens, at)).then_some(8),
         "no" => match next {
             "matter" | "doubt" | "wonder" | "idea" | "alternative" | "choice" => None,
-            "longer" | "one" => Some(7),
+            "longer" | "one" | "need" | "reason" => Some(7),
             _ => Some(3),
         },
         "without" => Some(3),
@@ -110,6 +119,30 @@ fn reach(tokens: &[Token], at: usize) -> Option<usize> {
         "wrong" | "false" | "untrue" if next == "that" => Some(10),
         _ => None,
     }
+}
+
+/// Whether the cue at `at` is a `not` without its verb: `those not served are sent home`.
+fn is_bare(tokens: &[Token], at: usize) -> bool {
+    let before = at.checked_sub(1).map_or("", |at| tokens[at].word.as_str());
+    tokens[at].word == "not"
+        && matches!(
+            before,
+            "those"
+                | "anyone"
+                | "anybody"
+                | "everyone"
+                | "everybody"
+                | "people"
+                | "requests"
+                | "users"
+        )
+}
+
+fn is_finite(word: &str) -> bool {
+    matches!(
+        word,
+        "is" | "are" | "was" | "were" | "will" | "get" | "gets" | "has" | "have"
+    )
 }
 
 /// Whether the words after the cue at `at` come to pass later: `not stopped before the new one is
@@ -155,6 +188,10 @@ mod tests {
             ["open", "a", "pool"]
         );
         assert_eq!(negated("It isn't shared but new"), ["shared"]);
+        assert_eq!(
+            negated("Those not served in time are sent home"),
+            ["served", "in", "time"]
+        );
         assert_eq!(
             negated("More servers would not help"),
             ["more", "servers", "would", "help"]

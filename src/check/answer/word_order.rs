@@ -95,8 +95,9 @@ static TABLE: LazyLock<Vec<i32>> = LazyLock::new(|| {
 const CAPITAL: i32 = -300;
 /// Shorter texts have no order to speak of.
 const LEAST: usize = 12;
-/// Evidence below this is that of shuffled words: a nat under even odds, so that terse notes pass.
-const SHUFFLED: i32 = -100;
+/// Evidence below this, for each word, is that of shuffled words. Prose has some 40, shuffled prose
+/// some -25.
+const SHUFFLED: i32 = -6;
 
 fn class(token: &Token) -> usize {
     let word = token.word.as_str();
@@ -170,5 +171,7 @@ pub fn evidence(tokens: &Tokens, text: &str) -> i32 {
 /// Whether the words of a text stand in no order.
 #[must_use]
 pub fn is_shuffled(tokens: &Tokens, text: &str) -> bool {
-    tokens.tokens.len() >= LEAST && evidence(tokens, text) < SHUFFLED
+    let words = tokens.tokens.len();
+    let least = i32::try_from(words).map_or(i32::MIN, |words| words * SHUFFLED);
+    words >= LEAST && evidence(tokens, text) < least
 }

@@ -1,0 +1,129 @@
+//! What learners' text may do to grading: nothing. Shared by the tests beside it and the fuzz
+//! targets in `fuzz/`.
+
+use std::sync::LazyLock;
+
+use feedgrade::agreement::{self, Labelled};
+use feedgrade::check::answer::grader::Grader;
+use feedgrade::check::answer::rule::Mark;
+use feedgrade::content::{Assignment, Content};
+use feedgrade::evidence::{Build, BuildOutcome, Environment, Evidence, VERSION};
+use feedgrade::grade::Grade;
+use feedgrade::judge::judge;
+use feedgrade::marks;
+use feedgrade::submission::{AnswersFile, MAX_ANSWERS_BYTES};
+
+static ASSIGNMENT: LazyLock<Assignment> = LazyLock::new(|| {
+    Content::Embedded
+        .assignment("connection-pools")
+        .unwrap_or_else(|error| panic!("{error:?}"))
+});
+
+static GRADER: LazyLock<Grader<'static>> = LazyLock::new(|| {
+    let Assignment {
+        exercise,
+        rubric,
+        material,
+    } = &*ASSIGNMENT;
+    Grader::new(&rubric.answers, exercise, material)
+});
+
+/// Judges a whole ANSWERS.md: takes it apart, marks its questions and its Results table, and writes
+/// the list of what waits for a person.
+///
+/// # Panics
+/// When a promise of grading does not hold.
+pub fn answers_file(bytes: &[u8]) -> Grade {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let answers = if bytes.len() as u64 > MAX_ANSWERS_BYTES {
+        AnswersFile::TooLarge {
+            bytes: bytes.len() as u64,
+        }
+    } else {
+        AnswersFile::Text {
+            utf8: std::str::from_utf8(bytes).is_ok(),
+            text,
+        }
+    };
+    let evidence = evidence(answers);
+    let Assignment {
+        exercise,
+        rubric,
+        material,
+    } = &*ASSIGNMENT;
+    let grade = judge(exercise, rubric, material, &evidence);
+    for criterion in &grade.criteria {
+        assert!(criterion.points <= criterion.max_points);
+        let told = criterion.reason.as_ref().is_some_and(|reason| !reason.is_empty());
+        assert!(told || criterion.points == criterion.max_points);
+        if let Some(answer) = &criterion.answer {
+            assert!(answer.text.chars().count() <= 20_000);
+            assert!(answer.ideas.iter().flat_map(|idea| &idea.quote).all(|quote| quote.chars().count() <= 160));
+        }
+    }
+    if let Some(list) = marks::review_list("a", &grade) {
+        let source = feedgrade::yaml::Source {
+            name: "review.yaml".into(),
+            text: list,
+        };
+        let marks = marks::Marks::parse(&source).unwrap_or_else(|error| panic!("{error:?}"));
+        assert!(!marks.marks.is_empty());
+    }
+    grade
+}
+
+/// Judges one answer, twice.
+///
+/// # Panics
+/// When a promise of grading does not hold.
+pub fn one_answer(question: u8, text: &str) -> Mark {
+    let id = format!("q{}", question % 9 + 1);
+    let judged = GRADER.judge(&id, text);
+    assert_eq!(judged, GRADER.judge(&id, text));
+    assert!(judged.gate.is_none() || judged.mark == Mark::None);
+    for found in judged.ideas.iter().filter_map(|idea| idea.found.as_ref()) {
+        assert!(text.get(found.span.0..found.span.1).is_some(), "{found:?}");
+    }
+    judged.mark
+}
+
+/// Measures answers as an author would.
+#[must_use]
+pub fn measured(text: &str) -> agreement::Agreement {
+    let labelled = vec![Labelled {
+        question: "q1".into(),
+        answer: text.into(),
+        score: Mark::Half,
+        kind: String::new(),
+    }];
+    agreement::measure(&GRADER, &labelled)
+}
+
+fn evidence(answers: AnswersFile) -> Evidence {
+    Evidence {
+        version: VERSION,
+        exercise: "connection-pools".into(),
+        submission: "a".into(),
+        started_at: "2026-01-01T00:00:00Z".into(),
+        environment: Environment {
+            feedgrade: "0".into(),
+            database: "none".into(),
+            database_reason: String::new(),
+            postgres: String::new(),
+            settings: std::collections::BTreeMap::new(),
+            cores: 2,
+            rustc: String::new(),
+            platform: String::new(),
+        },
+        answers,
+        build: Build {
+            outcome: BuildOutcome::Built,
+            seconds: 1.0,
+            dependencies_reused: true,
+            notes: Vec::new(),
+        },
+        api: None,
+        stages: Vec::new(),
+        phases: Vec::new(),
+    }
+}
