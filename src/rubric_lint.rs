@@ -11,7 +11,7 @@ use crate::check::Material;
 use crate::check::answer::compile::Question;
 use crate::check::answer::explain::explain;
 use crate::check::answer::grader::{Grader, Steps};
-use crate::check::answer::judged::Judged;
+use crate::check::answer::judged::{Found, Judged};
 use crate::check::answer::pattern::{Node, Pattern};
 use crate::check::answer::rule::Mark;
 use crate::check::answer::{QuestionRubric, Role};
@@ -173,7 +173,9 @@ impl Linter<'_> {
             let judged = bare.judge(id, hint);
             for idea in &judged.ideas {
                 let told = matches!(idea.role, Role::Needed | Role::Required);
-                if let Some(found) = idea.found.as_ref().filter(|_| told) {
+                // A weak pattern alone earns nothing.
+                let proves = |found: &&Found| told && !found.weak;
+                if let Some(found) = idea.found.as_ref().filter(proves) {
                     let message = format!(
                         "this hint gives the idea `{}` away: “{}” by `{}`",
                         idea.id, found.quote, found.pattern

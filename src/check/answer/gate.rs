@@ -268,21 +268,6 @@ fn is_unpronounceable(word: &str) -> bool {
     word.is_ascii() && word.len() >= 3 && (longest >= 4 || longest == word.len())
 }
 
-/// How many pairs of words stand together, and clauses end, as in no sentence.
-#[must_use]
-pub fn impossible_pairs(tokens: &Tokens) -> usize {
-    let odd = |pair: &&[Token]| {
-        if pair[0].letter {
-            false
-        } else if pair[0].clause == pair[1].clause {
-            english::is_impossible_pair(&pair[0].word, &pair[1].word)
-        } else {
-            english::ends_no_clause(&pair[0].word)
-        }
-    };
-    tokens.tokens.windows(2).filter(odd).count()
-}
-
 /// Whether a text has the words of a key and hardly any of its runs: a shuffled key.
 #[must_use]
 pub fn is_shuffled(tokens: &Tokens, key: &Tokens) -> bool {
@@ -299,14 +284,6 @@ pub fn is_shuffled(tokens: &Tokens, key: &Tokens) -> bool {
         .filter(|run| own.0.contains(run))
         .count();
     all >= 15 && all * 2 >= key.tokens.len() && shared * 10 >= all * 9 && kept * 4 < all
-}
-
-/// Whether a text is shuffled.
-#[must_use]
-pub fn is_word_salad(tokens: &Tokens) -> bool {
-    let impossible = impossible_pairs(tokens);
-    let all = tokens.tokens.len();
-    impossible >= 3 && impossible * 30 >= all || impossible >= 2 && impossible * 18 >= all
 }
 
 /// Words that announce that something is not meant as it is said.
@@ -511,15 +488,5 @@ mod tests {
                 !shingles.hold_most_of(&read("Every request has a pool that it closes").tokens, 5)
             );
         }
-    }
-
-    #[test]
-    fn shuffled_words_are_told_from_prose() {
-        let salad =
-            "request the of is creates pool a every it and to the is of closes its with has";
-        assert!(is_word_salad(&read(salad)));
-        assert!(!is_word_salad(&read(
-            "Each of the requests that has a pool of its own is one of the many."
-        )));
     }
 }

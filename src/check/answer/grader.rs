@@ -24,7 +24,7 @@ use super::{AnswersRubric, Role, english, language, reader, stem, word_order};
 const MAX_CORRECTIONS: usize = 150;
 
 /// From how many words on an answer is so long that it should hold more than some of the ideas.
-const LONG: usize = 50;
+const LONG: usize = 45;
 
 /// Which steps are taken: all of them, except when an ablation asks what one is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,7 +277,12 @@ impl<'a> Grader<'a> {
         other_language: Option<&'static str>,
         cues: usize,
     ) {
-        let base = score(rubric, |id| is_found(judged, id, true));
+        // A weak pattern completes what was begun; on its own it begins nothing.
+        let strong = score(rubric, |id| is_found(judged, id, false));
+        let base = match strong {
+            Mark::None => Mark::None,
+            Mark::Half | Mark::Full => score(rubric, |id| is_found(judged, id, true)),
+        };
         judged.mark = base;
         if self.steps.misconceptions {
             for misconception in &judged.misconceptions {
@@ -291,7 +296,7 @@ impl<'a> Grader<'a> {
         if judged.mark < base && (base == Mark::Full || judged.mark > Mark::None) {
             judged.reviews.push(Review::RightAndWrong);
         }
-        if score(rubric, |id| is_found(judged, id, false)) < base {
+        if strong < base {
             judged.reviews.push(Review::Weak);
         }
         let told = |idea: &&JudgedIdea| idea.role != Role::Signal;
@@ -304,7 +309,10 @@ impl<'a> Grader<'a> {
         }
         // Only where the mark hangs on it.
         let said = |id: &str| is_found(judged, id, true) || is_denied(judged, id);
-        if score(rubric, said) > base {
+        let denials = ideas().filter(|idea| is_denied(judged, &idea.id)).count();
+        // A mistaken idea that was found says why there is nothing; one denial more says no more.
+        let explained = judged.mark == Mark::None && !judged.misconceptions.is_empty();
+        if score(rubric, said) > base && !(explained && denials < 2) {
             judged.reviews.push(Review::Denied);
         }
         // Denials all over: a key with a `not` put into every sentence.
@@ -429,7 +437,7 @@ fn is_image(tokens: &Tokens) -> bool {
         let fact = token.quantity.is_some() || token.letter;
         trade += usize::from(fact || english::is_of_the_trade(&token.stem));
     }
-    tokens.tokens.len() >= 12 && trade * 8 <= all
+    tokens.tokens.len() >= 12 && trade * 10 <= all
 }
 
 /// Long prose without a known idea, that is neither a refusal nor about other matters: mostly an
@@ -442,6 +450,6 @@ fn is_unmatched(tokens: &Tokens, topic: &Tokens) -> bool {
     };
     let (own, asked) = (matter(tokens), matter(topic));
     let shared: BTreeSet<&String> = own.iter().filter(|stem| asked.contains(stem)).collect();
-    let on_topic = tokens.tokens.len() >= 25 && shared.len() >= 4;
+    let on_topic = tokens.tokens.len() >= 25 && shared.len() >= 5;
     (is_image(tokens) || on_topic) && !gate::is_refusal(tokens)
 }

@@ -175,3 +175,44 @@ pub fn is_shuffled(tokens: &Tokens, text: &str) -> bool {
     let least = i32::try_from(words).map_or(i32::MIN, |words| words * SHUFFLED);
     words >= LEAST && evidence(tokens, text) < least
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader::read;
+    use super::*;
+
+    fn shuffled(text: &str) -> bool {
+        is_shuffled(&read(text), text)
+    }
+
+    #[test]
+    fn shuffled_words_are_told_from_prose() {
+        for salad in [
+            "request the of is creates pool a every it and to the is of closes its with has",
+            "Its scratch from request returns creates. A HTTP pool brand single every the It new \
+             own called gets it of and",
+            "rows reads the sort without database every scan index results to it a in table find",
+        ] {
+            assert!(shuffled(salad), "{salad}");
+        }
+    }
+
+    #[test]
+    fn prose_of_all_sorts_is_in_order() {
+        for text in [
+            "Each of the requests that has a pool of its own is one of the many.",
+            "It make connection pool new, maximum one connection. I am not sure when is called, I \
+             think only by the feed endpoint.",
+            "A = cause gone, conns get reused. B = same waste, waits longer. C = same waste, fewer \
+             ppl. B+C cosmetics",
+            "every request have new pool, database become overloaded, so error is coming to the user",
+        ] {
+            assert!(!shuffled(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_table_has_a_cell_for_each_pair_of_classes() {
+        assert_eq!(TABLE.len(), COUNT * COUNT);
+    }
+}
