@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::check::answer::explain::explain;
-use crate::check::answer::grader::{Grader, Steps};
+use crate::check::answer::grader::Grader;
 use crate::check::answer::judged::Judged;
 use crate::check::answer::rule::Mark;
 
@@ -191,7 +191,9 @@ pub fn measure(grader: &Grader<'_>, labelled: &[Labelled]) -> Agreement {
     }
 }
 
-fn confusion(pairs: &[(Mark, Mark)]) -> [[usize; 3]; 3] {
+/// Pairs of label and mark, counted: `confusion[label][mark]`.
+#[must_use]
+pub fn confusion(pairs: &[(Mark, Mark)]) -> [[usize; 3]; 3] {
     let mut confusion = [[0; 3]; 3];
     for (label, mark) in pairs {
         confusion[*label as usize][*mark as usize] += 1;
@@ -199,9 +201,10 @@ fn confusion(pairs: &[(Mark, Mark)]) -> [[usize; 3]; 3] {
     confusion
 }
 
-/// The quadratic weighted kappa; 1 when labels and marks are all one and the same value.
+/// The quadratic weighted kappa (Cohen 1968) of a `confusion`; 1 when labels and marks are all one and the same value.
 #[expect(clippy::cast_precision_loss, reason = "counts of answers are small")]
-fn qwk(confusion: &[[usize; 3]; 3]) -> f64 {
+#[must_use]
+pub fn qwk(confusion: &[[usize; 3]; 3]) -> f64 {
     let all: usize = confusion.iter().flatten().sum();
     let (mut seen, mut expected) = (0.0, 0.0);
     for label in 0..3_usize {
@@ -219,26 +222,36 @@ fn qwk(confusion: &[[usize; 3]; 3]) -> f64 {
     1.0 - seen / expected
 }
 
-/// The 95 % percentile bootstrap interval of the kappa, from 1,000 resamples.
-fn interval(pairs: &[(Mark, Mark)]) -> [f64; 2] {
+/// The 95 % percentile bootstrap interval of `statistic`, from 1,000 resamples of the numbers below
+/// `count`. The generator is its own, so the same input gives the same interval.
+pub fn bootstrap(count: usize, statistic: impl Fn(&[usize]) -> f64) -> [f64; 2] {
     const RESAMPLES: usize = 1_000;
-    if pairs.is_empty() {
+    if count == 0 {
         return [0.0, 0.0];
     }
     let mut random = SplitMix(0x5eed);
-    let mut kappas: Vec<f64> = (0..RESAMPLES)
+    let mut values: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            let resample: Vec<(Mark, Mark)> = (0..pairs.len())
-                .map(|_| pairs[random.below(pairs.len())])
-                .collect();
-            qwk(&confusion(&resample))
+            let places: Vec<usize> = (0..count).map(|_| random.below(count)).collect();
+            statistic(&places)
         })
         .collect();
-    kappas.sort_by(f64::total_cmp);
+    values.sort_by(f64::total_cmp);
     [
-        round(kappas[RESAMPLES / 40]),
-        round(kappas[RESAMPLES - 1 - RESAMPLES / 40]),
+        round(values[RESAMPLES / 40]),
+        round(values[RESAMPLES - 1 - RESAMPLES / 40]),
     ]
+}
+
+/// The kappa of the pairs at `places`.
+#[must_use]
+pub fn qwk_of(pairs: &[(Mark, Mark)], places: &[usize]) -> f64 {
+    let resample: Vec<(Mark, Mark)> = places.iter().map(|place| pairs[*place]).collect();
+    qwk(&confusion(&resample))
+}
+
+fn interval(pairs: &[(Mark, Mark)]) -> [f64; 2] {
+    bootstrap(pairs.len(), |places| qwk_of(pairs, places))
 }
 
 /// `SplitMix64` (Steele, Lea, Flood 2014).
@@ -342,87 +355,6 @@ impl Agreement {
         }
         Ok(())
     }
-}
-
-/// What each step adds: the agreement without it, one after the other, and with all of them.
-#[must_use]
-pub fn ablation<'a>(
-    grader: impl Fn(Steps) -> Grader<'a>,
-    labelled: &[Labelled],
-) -> Vec<(&'static str, Agreement)> {
-    let all = Steps::default();
-    let without = [
-        ("all steps", all),
-        (
-            "without synonyms",
-            Steps {
-                synonyms: false,
-                ..all
-            },
-        ),
-        (
-            "without gates",
-            Steps {
-                gates: false,
-                ..all
-            },
-        ),
-        (
-            "without misconceptions",
-            Steps {
-                misconceptions: false,
-                ..all
-            },
-        ),
-        (
-            "without typo tolerance",
-            Steps {
-                typos: false,
-                ..all
-            },
-        ),
-        (
-            "without negation",
-            Steps {
-                negation: false,
-                ..all
-            },
-        ),
-        (
-            "without stems",
-            Steps {
-                stems: false,
-                ..all
-            },
-        ),
-    ];
-    without
-        .into_iter()
-        .map(|(name, steps)| (name, measure(&grader(steps), labelled)))
-        .collect()
-}
-
-/// The ablation as a table.
-#[must_use]
-pub fn ablation_text(ablation: &[(&'static str, Agreement)]) -> String {
-    let mut out = format!(
-        "{:<24} {:>6} {:>7} {:>7} {:>7} {:>10} {:>10}\n",
-        "", "QWK", "change", "exact", "review", "full for 0", "zero for 1"
-    );
-    let base = ablation.first().map_or(0.0, |(_, agreement)| agreement.qwk);
-    for (name, agreement) in ablation {
-        let _ = writeln!(
-            out,
-            "{name:<24} {:>6.3} {:>+7.3} {:>6.1}% {:>6.1}% {:>10} {:>10}",
-            agreement.qwk,
-            agreement.qwk - base,
-            agreement.exact * 100.0,
-            agreement.review_share * 100.0,
-            agreement.false_full,
-            agreement.false_zero
-        );
-    }
-    out
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ pub mod rubric;
 pub mod judge;
 pub mod marks;
 pub mod agreement;
+pub mod ablation;
 pub mod rubric_lint;
 pub mod report;
 pub mod exit_code;

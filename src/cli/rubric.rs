@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Blame as _, Done, answer, assignment};
+use crate::ablation;
 use crate::agreement;
 use crate::answers;
 use crate::check::answer::explain::explain;
@@ -39,7 +40,7 @@ pub(super) enum RubricCommand {
         /// Misses that are quoted, worst first.
         #[arg(long, default_value_t = 10, value_name = "N")]
         misses: usize,
-        /// Also shows what each step of judging adds.
+        /// Also shows what each step of judging adds, with a bootstrap interval.
         #[arg(long)]
         ablation: bool,
     },
@@ -65,7 +66,7 @@ pub(super) fn rubric(command: RubricCommand, content: &Content, console: &Consol
             labelled,
             output,
             misses,
-            ablation,
+            ablation: ablate,
         } => {
             let json = output.as_deref().map(json_path).transpose().usage()?;
             let (_, assignment) = read(&file, content).usage()?;
@@ -96,13 +97,12 @@ pub(super) fn rubric(command: RubricCommand, content: &Content, console: &Consol
                 None => {}
             }
             let mut text = measured.to_text(misses);
-            if ablation {
+            if ablate {
                 let make =
                     |steps| Grader::new(&rubric.answers, exercise, material).with_steps(steps);
                 text.push('\n');
-                text.push_str(&agreement::ablation_text(&agreement::ablation(
-                    make, &labelled,
-                )));
+                let worth = ablation::ablation(make, &labelled);
+                text.push_str(&ablation::to_text(&measured, &worth));
             }
             answer(console, &text)
         }

@@ -33,7 +33,7 @@ static GRADER: LazyLock<Grader<'static>> = LazyLock::new(|| {
 ///
 /// # Panics
 /// When a promise of grading does not hold.
-pub fn answers_file(bytes: &[u8]) -> Grade {
+pub(super) fn answers_file(bytes: &[u8]) -> Grade {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let answers = if bytes.len() as u64 > MAX_ANSWERS_BYTES {
         AnswersFile::TooLarge {
@@ -54,11 +54,20 @@ pub fn answers_file(bytes: &[u8]) -> Grade {
     let grade = judge(exercise, rubric, material, &evidence);
     for criterion in &grade.criteria {
         assert!(criterion.points <= criterion.max_points);
-        let told = criterion.reason.as_ref().is_some_and(|reason| !reason.is_empty());
+        let told = criterion
+            .reason
+            .as_ref()
+            .is_some_and(|reason| !reason.is_empty());
         assert!(told || criterion.points == criterion.max_points);
         if let Some(answer) = &criterion.answer {
             assert!(answer.text.chars().count() <= 20_000);
-            assert!(answer.ideas.iter().flat_map(|idea| &idea.quote).all(|quote| quote.chars().count() <= 160));
+            assert!(
+                answer
+                    .ideas
+                    .iter()
+                    .flat_map(|idea| &idea.quote)
+                    .all(|quote| quote.chars().count() <= 160)
+            );
         }
     }
     if let Some(list) = marks::review_list("a", &grade) {
@@ -76,7 +85,7 @@ pub fn answers_file(bytes: &[u8]) -> Grade {
 ///
 /// # Panics
 /// When a promise of grading does not hold.
-pub fn one_answer(question: u8, text: &str) -> Mark {
+pub(super) fn one_answer(question: u8, text: &str) -> Mark {
     let id = format!("q{}", question % 9 + 1);
     let judged = GRADER.judge(&id, text);
     assert_eq!(judged, GRADER.judge(&id, text));
@@ -89,7 +98,7 @@ pub fn one_answer(question: u8, text: &str) -> Mark {
 
 /// Measures answers as an author would.
 #[must_use]
-pub fn measured(text: &str) -> agreement::Agreement {
+pub(super) fn measured(text: &str) -> agreement::Agreement {
     let labelled = vec![Labelled {
         question: "q1".into(),
         answer: text.into(),

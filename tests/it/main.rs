@@ -7,6 +7,8 @@ mod builds;
 mod counting_server;
 mod database;
 mod formats;
+mod hostile;
+mod hostile_text;
 mod load;
 mod loadtest;
 mod main_job;

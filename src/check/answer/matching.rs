@@ -66,6 +66,11 @@ pub struct Matcher<'a> {
     filler: Vec<bool>,
     negations: &'a Negations,
     found: Vec<Vec<Option<Rc<Vec<Span>>>>>,
+    /// For each word of the vocabulary whether the answer has it.
+    present: Vec<bool>,
+    /// For each group whether the answer has a word to begin it with, once it is known.
+    begun: Vec<Option<bool>>,
+    nothing: Rc<Vec<Span>>,
     /// How many looks at one place were taken, for tests.
     pub work: usize,
 }
@@ -81,7 +86,19 @@ impl<'a> Matcher<'a> {
         negations: &'a Negations,
     ) -> Self {
         let each = &tokens.tokens;
+        let all = || {
+            ids.iter()
+                .flatten()
+                .filter_map(|id| usize::try_from(*id).ok())
+        };
+        let mut present = vec![false; all().max().map_or(0, |most| most + 1)];
+        for id in all() {
+            present[id] = true;
+        }
         Self {
+            present,
+            begun: vec![None; groups.len()],
+            nothing: Rc::default(),
             tokens,
             groups,
             ids,
@@ -125,6 +142,9 @@ impl<'a> Matcher<'a> {
     /// All hits of one part, in the order of the text.
     fn part(&mut self, part: &Part) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
+        if !self.has_steps(&part.steps) {
+            return hits;
+        }
         for start in 0..self.tokens.tokens.len() {
             for span in self.sequence(&part.steps, start) {
                 let negated = self.is_negated(&span.used);
@@ -146,6 +166,33 @@ impl<'a> Matcher<'a> {
             }
         }
         hits
+    }
+
+    /// Whether the answer has words for every step that must be there. Most patterns end here.
+    fn has_steps(&mut self, steps: &[Step]) -> bool {
+        let mut needed = steps.iter().filter(|step| !step.optional);
+        needed.all(|step| self.has(&step.node))
+    }
+
+    fn has(&mut self, node: &Node) -> bool {
+        match node {
+            Node::Word(id) => {
+                let place = usize::try_from(*id).unwrap_or(usize::MAX);
+                self.present.get(place).copied().unwrap_or(false)
+            }
+            Node::Number(_) | Node::AnyNumber | Node::Start => true,
+            Node::Any(nodes) => nodes.iter().any(|node| self.has(node)),
+            Node::Sequence(steps) => self.has_steps(steps),
+            Node::Group(place) => {
+                if let Some(known) = self.begun[*place] {
+                    return known;
+                }
+                let groups = self.groups;
+                let has = groups[*place].iter().any(|node| self.has(node));
+                self.begun[*place] = Some(has);
+                has
+            }
+        }
     }
 
     fn is_negated(&self, used: &[usize]) -> bool {
@@ -263,6 +310,9 @@ impl<'a> Matcher<'a> {
 
     fn at(&mut self, node: &Node, start: usize) -> Rc<Vec<Span>> {
         self.work += 1;
+        if !self.has(node) {
+            return Rc::clone(&self.nothing);
+        }
         let one = || {
             vec![Span {
                 end: start + 1,
@@ -283,7 +333,9 @@ impl<'a> Matcher<'a> {
                 end: start,
                 used: Vec::new(),
             }],
-            Node::Word(_) | Node::Number(_) | Node::AnyNumber | Node::Start => Vec::new(),
+            Node::Word(_) | Node::Number(_) | Node::AnyNumber | Node::Start => {
+                return Rc::clone(&self.nothing);
+            }
             Node::Sequence(steps) => self.sequence(steps, start),
             Node::Any(nodes) => self.any(nodes, start),
             Node::Group(place) => {
