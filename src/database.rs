@@ -47,6 +47,13 @@ pub use log::{ConnectionCount, LogPosition};
 use session::{Session, literal};
 pub(crate) use session::{answer, connect};
 
+/// Nothing to set: this program was built without the container backend.
+#[cfg(not(feature = "docker"))]
+#[expect(clippy::unused_async, reason = "as the one that asks an engine")]
+pub async fn docker_host_to_set() -> Option<String> {
+    None
+}
+
 /// The oldest Postgres that writes its log as JSON.
 const OLDEST: u32 = 15;
 

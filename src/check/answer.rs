@@ -113,8 +113,8 @@ pub struct IdeaRubric {
     pub polarity: Polarity,
     /// Patterns; one is enough.
     pub any: Vec<Located<String>>,
-    /// Patterns that suggest it and do not prove it. They can lift a half mark to a full one, and
-    /// then a person is asked; on their own they earn nothing.
+    /// Patterns that suggest it and do not prove it. They earn nothing; where one would make half a
+    /// mark a full one, a person is asked.
     #[serde(default)]
     pub weak: Vec<Located<String>>,
     /// A question for those who do not have it. Never the answer.

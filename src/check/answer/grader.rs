@@ -277,12 +277,7 @@ impl<'a> Grader<'a> {
         other_language: Option<&'static str>,
         cues: usize,
     ) {
-        // A weak pattern completes what was begun; on its own it begins nothing.
-        let strong = score(rubric, |id| is_found(judged, id, false));
-        let base = match strong {
-            Mark::None => Mark::None,
-            Mark::Half | Mark::Full => score(rubric, |id| is_found(judged, id, true)),
-        };
+        let base = score(rubric, |id| is_found(judged, id, false));
         judged.mark = base;
         if self.steps.misconceptions {
             for misconception in &judged.misconceptions {
@@ -296,7 +291,8 @@ impl<'a> Grader<'a> {
         if judged.mark < base && (base == Mark::Full || judged.mark > Mark::None) {
             judged.reviews.push(Review::RightAndWrong);
         }
-        if strong < base {
+        // A weak pattern earns nothing, and completes what was begun when a person says so.
+        if base > Mark::None && score(rubric, |id| is_found(judged, id, true)) > base {
             judged.reviews.push(Review::Weak);
         }
         let told = |idea: &&JudgedIdea| idea.role != Role::Signal;

@@ -121,27 +121,41 @@ fn reach(tokens: &[Token], at: usize) -> Option<usize> {
     }
 }
 
-/// Whether the cue at `at` is a `not` without its verb: `those not served are sent home`.
+/// Whether the cue at `at` says of whom and not what: `those not served are sent home`, `whoever is
+/// not in leaves`.
 fn is_bare(tokens: &[Token], at: usize) -> bool {
-    let before = at.checked_sub(1).map_or("", |at| tokens[at].word.as_str());
+    let before = tokens[..at].iter().rev().take(3);
+    let mut before = before.take_while(|token| token.clause == tokens[at].clause);
     tokens[at].word == "not"
-        && matches!(
-            before,
-            "those"
-                | "anyone"
-                | "anybody"
-                | "everyone"
-                | "everybody"
-                | "people"
-                | "requests"
-                | "users"
-        )
+        && before.any(|token| {
+            matches!(
+                token.word.as_str(),
+                "those" | "anyone" | "anybody" | "whoever" | "who" | "ones"
+            )
+        })
 }
 
 fn is_finite(word: &str) -> bool {
     matches!(
         word,
-        "is" | "are" | "was" | "were" | "will" | "get" | "gets" | "has" | "have"
+        "is" | "are"
+            | "was"
+            | "were"
+            | "will"
+            | "get"
+            | "gets"
+            | "has"
+            | "have"
+            | "leave"
+            | "leaves"
+            | "go"
+            | "goes"
+            | "gives"
+            | "give"
+            | "fail"
+            | "fails"
+            | "receive"
+            | "receives"
     )
 }
 
@@ -151,7 +165,12 @@ fn waits(tokens: &[Token], at: usize) -> bool {
     let ahead = tokens[at + 1..].iter().take(10);
     ahead
         .take_while(|next| next.clause == tokens[at].clause)
-        .any(|next| matches!(next.word.as_str(), "before" | "until" | "unless" | "till"))
+        .any(|next| {
+            matches!(
+                next.word.as_str(),
+                "before" | "until" | "unless" | "till" | "while"
+            )
+        })
 }
 
 /// Words that open another clause, `distance` tokens after the cue.
