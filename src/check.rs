@@ -26,8 +26,8 @@ use crate::yaml::Located;
 pub struct Context<'a> {
     /// The exercise.
     pub exercise: &'a Exercise,
-    /// The rubric of its written answers.
-    pub answers: &'a answer::AnswersRubric,
+    /// What judges its written answers.
+    pub grader: &'a answer::grader::Grader<'a>,
     /// Texts that learners were given or must not have, for telling copies apart.
     pub material: &'a Material,
 }

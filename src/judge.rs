@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::check::answer::grader::Grader;
 use crate::check::{Context, Finding, Judgement, Material};
 use crate::evidence::Evidence;
 use crate::exercise::Exercise;
@@ -19,16 +20,17 @@ pub fn judge(
     material: &Material,
     evidence: &Evidence,
 ) -> Grade {
+    let grader = Grader::new(&rubric.answers, exercise, material);
     let context = Context {
         exercise,
-        answers: &rubric.answers,
+        grader: &grader,
         material,
     };
     let mut criteria: Vec<CriterionGrade> = Vec::new();
     let mut unmet = BTreeSet::new();
     let mut unknown = BTreeSet::new();
     for criterion in &rubric.criteria {
-        let graded = if let Some(id) = criterion
+        let grade = if let Some(id) = criterion
             .leans_on
             .iter()
             .find(|id| unmet.contains(id.as_str()))
@@ -47,7 +49,7 @@ pub fn judge(
         } else {
             grade_of(criterion, criterion.check.judge(context, evidence))
         };
-        match graded.verdict {
+        match grade.verdict {
             Verdict::Met => {}
             Verdict::PartlyMet | Verdict::NotMet | Verdict::Skipped => {
                 unmet.insert(criterion.id.as_str());
@@ -56,7 +58,7 @@ pub fn judge(
                 unknown.insert(criterion.id.as_str());
             }
         }
-        criteria.push(graded);
+        criteria.push(grade);
     }
     total(rubric, criteria)
 }

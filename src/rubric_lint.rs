@@ -258,6 +258,10 @@ fn covers(earlier: &Pattern, later: &Pattern) -> bool {
 fn words(node: &Node) -> Option<BTreeSet<(u8, usize)>> {
     match node {
         Node::Word(id) => Some(BTreeSet::from([(0, usize::try_from(*id).ok()?)])),
+        Node::Words(ids) => {
+            let ids = ids.iter().map(|id| Some((0, usize::try_from(*id).ok()?)));
+            ids.collect()
+        }
         Node::Group(place) => Some(BTreeSet::from([(1, *place)])),
         Node::Any(nodes) => {
             let each: Option<Vec<_>> = nodes.iter().map(words).collect();

@@ -38,7 +38,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use self::compile::Compiled;
-use self::grader::Grader;
 use self::judged::Judged;
 use self::rule::Mark;
 use super::{Context, Finding, Judgement};
@@ -233,7 +232,7 @@ impl AnswersRubric {
 impl Answer {
     pub(super) fn judge(&self, context: Context<'_>, evidence: &Evidence) -> Finding {
         let id = self.question.as_str();
-        let grader = Grader::new(context.answers, context.exercise, context.material);
+        let grader = context.grader;
         let expected = grader.expected(id);
         let (text, utf8) = match &evidence.answers {
             AnswersFile::Text { text, utf8 } => (text, *utf8),

@@ -164,7 +164,7 @@ fn group_node(
 ) -> Result<Node, AuthorMistake> {
     let mut parts = parse(source, names, vocabulary)?.parts.into_iter();
     match (parts.next(), parts.next()) {
-        (Some(part), None) => Ok(Node::Sequence(part.steps)),
+        (Some(part), None) => Ok(pattern::sequence(part.steps)),
         _ => Err(AuthorMistake::new(source, "a group's pattern has no `&`")),
     }
 }
@@ -183,7 +183,7 @@ fn reaches(node: &Node, wanted: usize, groups: &[Vec<Node>], seen: &mut BTreeSet
         Node::Sequence(steps) => steps
             .iter()
             .any(|step| reaches(&step.node, wanted, groups, seen)),
-        Node::Word(_) | Node::Number(_) | Node::AnyNumber | Node::Start => false,
+        Node::Word(_) | Node::Words(_) | Node::Number(_) | Node::AnyNumber | Node::Start => false,
     }
 }
 

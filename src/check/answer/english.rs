@@ -82,12 +82,11 @@ fn is_real(word: &str) -> bool {
 
 /// Whether a word is made of another one: `caller`, `processor`, `slowness`, `scrolling`.
 fn is_made(word: &str) -> bool {
-    const ENDINGS: [&str; 16] = [
-        "s", "es", "ed", "d", "ing", "ly", "er", "ers", "or", "ors", "ness", "less", "ful", "able",
+    const ENDINGS: [&str; 15] = [
+        "s", "es", "ed", "ing", "ly", "er", "ers", "or", "ors", "ness", "less", "ful", "able",
         "ment", "est",
     ];
     let known = |word: &str| WORDS.contains(word) || is_real(word);
-    let head = |ending: &str| word.strip_suffix(ending);
     let doubled = |head: &str| {
         let mut last = head.chars().rev();
         let (end, before) = (last.next(), last.next());
@@ -96,15 +95,19 @@ fn is_made(word: &str) -> bool {
             && head.len() >= 4
             && known(&head[..head.len() - 1])
     };
-    let from = |head: &str| {
-        head.len() >= 4 && (known(head) || known(&format!("{head}e")) || doubled(head))
+    let from = |ending: &&str| {
+        let vowel = ending.starts_with(['a', 'e', 'i', 'o']);
+        word.strip_suffix(*ending).is_some_and(|head| {
+            let whole = known(head) || vowel && (known(&format!("{head}e")) || doubled(head));
+            head.len() >= 4 && whole
+        })
     };
     let from_y = |head: &str| head.len() >= 3 && known(&format!("{head}y"));
     word.is_ascii()
-        && (ENDINGS.iter().filter_map(|ending| head(ending)).any(from)
+        && (ENDINGS.iter().any(from)
             || ["ies", "ied", "ier", "iest", "ily"]
                 .iter()
-                .filter_map(|ending| head(ending))
+                .filter_map(|ending| word.strip_suffix(ending))
                 .any(from_y))
 }
 

@@ -107,11 +107,16 @@ impl Shingles {
     /// are never copies.
     #[must_use]
     pub fn hold_most_of(&self, tokens: &[Token], least: usize) -> bool {
-        let count = tokens.len().saturating_sub(RUN - 1);
-        tokens.len() >= least
-            && count > 0
-            && runs(tokens).filter(|run| self.0.contains(run)).count() * 10 > count * 6
+        hold_most_of(&[self], tokens, least)
     }
+}
+
+/// Whether more than six of ten runs of a text are in one of the sets.
+#[must_use]
+pub fn hold_most_of(sets: &[&Shingles], tokens: &[Token], least: usize) -> bool {
+    let count = tokens.len().saturating_sub(RUN - 1);
+    let known = |run: &u32| sets.iter().any(|set| set.0.contains(run));
+    tokens.len() >= least && count > 0 && runs(tokens).filter(known).count() * 10 > count * 6
 }
 
 /// The gate that needs nothing but the text, if it stops there.
@@ -317,10 +322,10 @@ pub fn is_ironic(tokens: &Tokens) -> bool {
 
 /// Leaves out the sentences that ask, and those that are copied from `given`. What is left is what
 /// the writer says.
-pub fn leave_out_questions(tokens: &mut Tokens, text: &str, given: &Shingles) {
+pub fn leave_out_questions(tokens: &mut Tokens, text: &str, given: &[&Shingles]) {
     let all = std::mem::take(&mut tokens.tokens);
     for sentence in all.chunk_by(|left, right| left.sentence == right.sentence) {
-        if !asks(sentence, text) && !given.hold_most_of(sentence, 5) {
+        if !asks(sentence, text) && !hold_most_of(given, sentence, 5) {
             tokens.tokens.extend_from_slice(sentence);
         }
     }

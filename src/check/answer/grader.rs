@@ -24,7 +24,7 @@ use super::{AnswersRubric, Role, english, language, reader, stem, word_order};
 const MAX_CORRECTIONS: usize = 150;
 
 /// From how many words on an answer is so long that it should hold more than some of the ideas.
-const LONG: usize = 45;
+const LONG: usize = 50;
 
 /// Which steps are taken: all of them, except when an ablation asks what one is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,17 +65,53 @@ impl Default for Steps {
 pub struct Grader<'a> {
     compiled: &'a Compiled,
     groups: Cow<'a, [Vec<Node>]>,
-    exercise: &'a Exercise,
-    keys: answers::Answers,
+    texts: BTreeMap<&'a str, Texts>,
     starter: Shingles,
     brief: Shingles,
     steps: Steps,
 }
 
+/// What answers to one question are compared with.
+#[derive(Debug, Default)]
+struct Texts {
+    /// The question, its hints, and older wordings.
+    given: Shingles,
+    /// The key, and what goes around as one.
+    known: Shingles,
+    key: Tokens,
+    /// The question and its hints.
+    topic: Tokens,
+}
+
+impl Texts {
+    fn new(question: &Question, asked: &str, key: Tokens) -> Self {
+        let mut texts = Self::default();
+        let mut topic = asked.to_owned();
+        texts.given.add(&reader::read(asked));
+        for hint in question.hints() {
+            texts.given.add(&reader::read(hint));
+            topic.push_str("\n\n");
+            topic.push_str(hint);
+        }
+        for fingerprint in &question.given_texts {
+            texts.given.add_fingerprint(fingerprint);
+        }
+        texts.known.add(&key);
+        for fingerprint in &question.known_texts {
+            texts.known.add_fingerprint(fingerprint);
+        }
+        Self {
+            key,
+            topic: reader::read(&topic),
+            ..texts
+        }
+    }
+}
+
 impl<'a> Grader<'a> {
     /// Prepares grading.
     #[must_use]
-    pub fn new(rubric: &'a AnswersRubric, exercise: &'a Exercise, material: &Material) -> Self {
+    pub fn new(rubric: &'a AnswersRubric, exercise: &Exercise, material: &Material) -> Self {
         let mut starter = Shingles::default();
         // Code is longer than what is judged of an answer, so it is read in pieces.
         for piece in material.starter_code.split("\n\n") {
@@ -85,11 +121,18 @@ impl<'a> Grader<'a> {
         for piece in material.brief.split("\n\n") {
             brief.add(&reader::read(piece));
         }
+        let keys = answers::parse(&material.key, &material.template).questions;
+        let texts = rubric.compiled().questions.iter().map(|(id, question)| {
+            let asked = exercise.questions.iter().find(|asked| *asked.id == *id);
+            let asked = asked.map_or("", |asked| asked.text.as_str());
+            let key = keys.get(id).map(|key| reader::read(&key.text));
+            let texts = Texts::new(question, asked, key.unwrap_or_default());
+            (id.as_str(), texts)
+        });
         Self {
             compiled: rubric.compiled(),
             groups: Cow::Borrowed(&rubric.compiled().groups),
-            exercise,
-            keys: answers::parse(&material.key, &material.template),
+            texts: texts.collect(),
             starter,
             brief,
             steps: Steps::default(),
@@ -123,21 +166,20 @@ impl<'a> Grader<'a> {
     /// Judges an answer. A question that the rubric does not know earns nothing.
     #[must_use]
     pub fn judge(&self, question: &str, text: &str) -> Judged {
-        let unknown = Question::default();
+        let (unknown, no_texts) = (Question::default(), Texts::default());
         let rubric = self.compiled.questions.get(question).unwrap_or(&unknown);
+        let texts = self.texts.get(question).unwrap_or(&no_texts);
         let mut tokens = reader::read(text);
         let mut judged = Judged::new(question, text);
         if self.steps.gates {
-            judged.gate = self.copy_gate(question, rubric, text, &mut tokens);
+            judged.gate = self.copy_gate(texts, text, &mut tokens);
             if judged.gate.is_some() {
                 judged.ideas = rubric.ideas.iter().map(JudgedIdea::missing).collect();
                 return judged;
             }
-            let key = self.keys.questions.get(question);
-            let key = key.map(|key| reader::read(&key.text)).unwrap_or_default();
-            if is_pasted(rubric, &key, &tokens) {
+            if texts.known.hold_most_of(&tokens.tokens, 8) {
                 judged.reviews.push(Review::PastedKey);
-            } else if gate::is_shuffled(&tokens, &key) {
+            } else if gate::is_shuffled(&tokens, &texts.key) {
                 judged.reviews.push(Review::WordSalad);
             }
         }
@@ -180,21 +222,6 @@ impl<'a> Grader<'a> {
         judged
     }
 
-    /// What the question is about: its text and the hints.
-    fn topic(&self, question: &str, rubric: &Question) -> Tokens {
-        let asked = self
-            .exercise
-            .questions
-            .iter()
-            .find(|asked| *asked.id == question);
-        let mut text = asked.map(|asked| asked.text.clone()).unwrap_or_default();
-        for hint in rubric.hints() {
-            text.push_str("\n\n");
-            text.push_str(hint);
-        }
-        reader::read(&text)
-    }
-
     /// Reads unknown words as the known ones that they are slips of.
     fn correct(&self, tokens: &mut Tokens) -> Vec<(String, String)> {
         let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
@@ -228,25 +255,10 @@ impl<'a> Grader<'a> {
     }
 
     /// Tells copies, and leaves out what is copied or only asked.
-    fn copy_gate(
-        &self,
-        question: &str,
-        rubric: &Question,
-        text: &str,
-        tokens: &mut Tokens,
-    ) -> Option<Gate> {
-        let mut given = self.brief.clone();
-        if let Some(question) = self.exercise.questions.iter().find(|q| *q.id == question) {
-            given.add(&reader::read(&question.text));
-        }
-        for hint in rubric.hints() {
-            given.add(&reader::read(hint));
-        }
-        for fingerprint in &rubric.given_texts {
-            given.add_fingerprint(fingerprint);
-        }
+    fn copy_gate(&self, texts: &Texts, text: &str, tokens: &mut Tokens) -> Option<Gate> {
+        let given = [&self.brief, &texts.given];
         let before = tokens.tokens.len();
-        if given.hold_most_of(&tokens.tokens, 4) {
+        if gate::hold_most_of(&given, &tokens.tokens, 4) {
             return Some(Gate::QuestionCopy);
         }
         if self.starter.hold_most_of(&tokens.tokens, 6) {
@@ -348,7 +360,12 @@ impl<'a> Grader<'a> {
         } else if judged.mark == Mark::None
             && judged.misconceptions.is_empty()
             && judged.reviews.is_empty()
-            && is_unmatched(tokens, &self.topic(&judged.question, rubric))
+            && is_unmatched(
+                tokens,
+                self.texts
+                    .get(judged.question.as_str())
+                    .map_or(&Tokens::default(), |texts| &texts.topic),
+            )
         {
             judged.reviews.push(Review::Unmatched);
         } else if judged.mark == Mark::Half
@@ -364,16 +381,6 @@ impl<'a> Grader<'a> {
         judged.reviews.sort_unstable();
         judged.reviews.dedup();
     }
-}
-
-/// Whether most of an answer is word for word the key, or a text that goes around as one.
-fn is_pasted(rubric: &Question, key: &Tokens, tokens: &Tokens) -> bool {
-    let mut known = Shingles::default();
-    known.add(key);
-    for fingerprint in &rubric.known_texts {
-        known.add_fingerprint(fingerprint);
-    }
-    known.hold_most_of(&tokens.tokens, 8)
 }
 
 /// How many ideas a good answer holds.

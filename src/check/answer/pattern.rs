@@ -65,6 +65,8 @@ pub struct Step {
 pub enum Node {
     /// A word, by its id in the [`Vocabulary`].
     Word(u32),
+    /// One of several words, their ids ascending.
+    Words(Vec<u32>),
     /// A group of synonyms, by its place.
     Group(usize),
     /// A number.
@@ -262,8 +264,9 @@ impl Parser<'_> {
                     let start = self.at;
                     let node = self.any()?;
                     // `wait|line up|queue` means two words in a row; hardly ever is that meant.
-                    let list = self.depth == 0 && matches!(node, Node::Any(_));
-                    if list && gap.is_none() && steps.last().is_some_and(is_list) {
+                    let list = self.depth == 0 && is_list(&node);
+                    if list && gap.is_none() && steps.last().is_some_and(|step| is_list(&step.node))
+                    {
                         return Err(Mistake {
                             offset: start,
                             message: "two lists side by side: put phrases in brackets, like \
@@ -307,9 +310,9 @@ impl Parser<'_> {
         if self.depth > MAX_DEPTH {
             return Err(self.mistake("brackets nest too deep"));
         }
-        let mut phrases = vec![Node::Sequence(self.steps()?)];
+        let mut phrases = vec![sequence(self.steps()?)];
         while self.take('|') {
-            phrases.push(Node::Sequence(self.steps()?));
+            phrases.push(sequence(self.steps()?));
         }
         self.depth -= 1;
         if !self.take(')') {
@@ -401,16 +404,45 @@ impl Parser<'_> {
     }
 }
 
-fn is_list(step: &Step) -> bool {
-    matches!(step.node, Node::Any(_))
+fn is_list(node: &Node) -> bool {
+    matches!(node, Node::Any(_) | Node::Words(_))
 }
 
-fn one_of(mut nodes: Vec<Node>) -> Node {
-    match nodes.pop() {
-        Some(node) if nodes.is_empty() => node,
+/// A phrase of one word is that word.
+pub(super) fn sequence(mut steps: Vec<Step>) -> Node {
+    match steps.pop() {
+        Some(step) if steps.is_empty() && !step.optional => step.node,
         last => {
-            nodes.extend(last);
-            Node::Any(nodes)
+            steps.extend(last);
+            Node::Sequence(steps)
+        }
+    }
+}
+
+/// Alternatives. Most are single words, and those are looked up together.
+pub(super) fn one_of(nodes: Vec<Node>) -> Node {
+    let mut words = Vec::new();
+    let mut others = Vec::new();
+    for node in nodes {
+        match node {
+            Node::Word(id) => words.push(id),
+            Node::Words(ids) => words.extend(ids),
+            Node::Any(nodes) => others.extend(nodes),
+            other => others.push(other),
+        }
+    }
+    words.sort_unstable();
+    words.dedup();
+    match words.as_slice() {
+        [] => {}
+        [id] => others.push(Node::Word(*id)),
+        _ => others.push(Node::Words(words)),
+    }
+    match others.pop() {
+        Some(node) if others.is_empty() => node,
+        last => {
+            others.extend(last);
+            Node::Any(others)
         }
     }
 }

@@ -13,7 +13,7 @@ use super::stem::stem;
 use super::token::{Token, Tokens};
 
 /// The most tokens of an answer that are judged. Answers are a few hundred words at most.
-pub const MAX_TOKENS: usize = 1_500;
+pub const MAX_TOKENS: usize = 800;
 /// The most characters of one word that are kept.
 const MAX_WORD: usize = 48;
 
