@@ -36,7 +36,7 @@ static FUNCTION: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
 static GLUE: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
     "a an the is are was were be been it they this that these to of in with for and or but so \
      because if when not than then by from has have had do does can could will would should may \
-     i we you my our your their its as at into slower faster more less worse most"
+     i we you my our your their its as at into slower faster more less worse"
         .split_whitespace()
         .collect()
 });

@@ -79,6 +79,8 @@ struct Texts {
     /// The key, and what goes around as one.
     known: Shingles,
     key: Tokens,
+    /// How often the key denies something.
+    key_cues: usize,
     /// The question and its hints.
     topic: Tokens,
 }
@@ -101,10 +103,21 @@ impl Texts {
             texts.known.add_fingerprint(fingerprint);
         }
         Self {
+            key_cues: negation::find(&key).count(),
             key,
             topic: reader::read(&topic),
             ..texts
         }
+    }
+
+    /// Whether a copy of the key says `not` where the key does not: in every sentence, or more often
+    /// than the key by two.
+    fn is_altered(&self, tokens: &Tokens, cues: usize) -> bool {
+        let sentences = tokens.sentences() + usize::from(tokens.sentences() > 2);
+        let mut own = Shingles::default();
+        own.add(&self.key);
+        let of_the_key = own.hold_most_of(&tokens.tokens, 8);
+        cues >= 2 && (cues >= sentences || of_the_key && cues >= self.key_cues + 2)
     }
 }
 
@@ -217,7 +230,10 @@ impl<'a> Grader<'a> {
             judged.reviews.clear();
             return judged;
         }
-        let cues = negations.cues.iter().filter(|cue| **cue).count();
+        let cues = negations.count();
+        if judged.reviews.contains(&Review::PastedKey) && texts.is_altered(&tokens, cues) {
+            judged.reviews.push(Review::Contradiction);
+        }
         self.mark(rubric, &mut judged, &tokens, other_language, cues);
         judged
     }
@@ -330,8 +346,7 @@ impl<'a> Grader<'a> {
         let dense =
             cues >= 3 && cues * 10 >= tokens.tokens.len() && denied > 0 && denied >= affirmed;
         let altered = judged.reviews.contains(&Review::PastedKey)
-            && cues >= 2
-            && cues >= tokens.sentences() + usize::from(tokens.sentences() > 2);
+            && judged.reviews.contains(&Review::Contradiction);
         if all_denied && denied > 0 && denied * 3 >= affirmed * 2 || dense || altered {
             judged.mark = judged.mark.min(Mark::Half);
             judged.reviews.push(Review::Contradiction);

@@ -24,6 +24,12 @@ impl Negations {
             cues: vec![false; tokens.tokens.len()],
         }
     }
+
+    /// The number of cues.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.cues.iter().filter(|cue| **cue).count()
+    }
 }
 
 /// Finds the cues and their scopes.
