@@ -11,6 +11,8 @@ use feedgrade::rubric::Rubric;
 use feedgrade::rubric_lint::{Severity, lint};
 use feedgrade::yaml::Source;
 
+use super::hostile::answers_file;
+
 const EXERCISE: &str = r#"
 version: 1
 slug: connection-pools
@@ -145,6 +147,51 @@ fn a_pasted_key_earns_everything_and_is_sent_to_a_person() {
         .collect();
     let judged = shipped.judge("q1", &shuffled.join(" "));
     assert!(judged.mark < Mark::Full && judged.needs_review());
+}
+
+#[test]
+fn the_template_earns_nothing_and_the_solutions_answers_everything() {
+    let points = |text: &str| -> (u32, usize) {
+        let grade = answers_file(text.as_bytes());
+        let answers = grade.criteria.iter().filter(|one| one.answer.is_some());
+        answers.fold((0, 0), |(points, all), one| (points + one.points, all + 1))
+    };
+    let template = include_str!("../../exercises/connection-pools/starter/ANSWERS.md");
+    assert_eq!(points(template), (0, 9));
+    let solution = include_str!("../../reference/connection-pools/solution/ANSWERS.md");
+    assert_eq!(points(solution), (27, 9));
+    // It is the key, so a person sees it.
+    assert!(
+        answers_file(solution.as_bytes())
+            .criteria
+            .iter()
+            .filter(|one| one.answer.is_some())
+            .all(|one| one.needs_review)
+    );
+}
+
+#[test]
+fn a_key_with_denials_put_into_it_earns_half_at_most() {
+    let solution = include_str!("../../reference/connection-pools/solution/ANSWERS.md");
+    let denied = solution
+        .replace(
+            " calls connect_per_request()",
+            " does not call connect_per_request()",
+        )
+        .replace("gets a private pool", "does not get a private pool")
+        .replace("each needs a new backend", "none needs a new backend")
+        .replace(
+            "gives up and the handler",
+            "does not give up and the handler",
+        );
+    assert_ne!(denied, solution);
+    let grade = answers_file(denied.as_bytes());
+    let fourth = grade
+        .criteria
+        .iter()
+        .find(|one| one.id == "answers.q4")
+        .unwrap();
+    assert!(fourth.points <= 2 && fourth.needs_review, "{fourth:?}");
 }
 
 #[test]
