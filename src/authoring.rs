@@ -139,6 +139,7 @@ pub async fn prove(
         content,
         assignment,
         database,
+        is_full_length: false,
     };
     let evidence = gather(&order, &scratch, on_event)
         .await

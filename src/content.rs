@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::check::Material;
+use crate::check::{Context, Material};
 use crate::exercise::Exercise;
 use crate::rubric::Rubric;
 use crate::yaml::Source;
@@ -33,6 +33,18 @@ pub struct Assignment {
     pub rubric: Rubric,
     /// What answers are compared with.
     pub material: Material,
+}
+
+impl Assignment {
+    /// What checks may use beside the evidence.
+    #[must_use]
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            exercise: &self.exercise,
+            answers: &self.rubric.answers,
+            material: &self.material,
+        }
+    }
 }
 
 impl Content {

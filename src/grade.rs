@@ -19,6 +19,18 @@ pub enum Verdict {
     Ungraded,
 }
 
+/// What a verdict rests on, and so whether noise can touch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// On things that were counted or compared: another run on another machine gives the same.
+    Counted,
+    /// On the clock: measured until it was sure, or not judged.
+    Clocked,
+    /// On what the learner wrote.
+    Read,
+}
+
 /// What all verdicts together mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +56,9 @@ pub struct CriterionGrade {
     pub max_points: u32,
     /// Whether passing needs it.
     pub must: bool,
+    /// What the verdict rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// The verdict.
     pub verdict: Verdict,
     /// What was wanted.

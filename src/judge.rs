@@ -131,6 +131,7 @@ fn grade_of(criterion: &Criterion, finding: Finding) -> CriterionGrade {
         points,
         max_points: criterion.points,
         must: criterion.must,
+        basis: Some(criterion.check.basis()),
         verdict,
         expected: finding.expected,
         actual: finding.actual,

@@ -1,11 +1,14 @@
-//! A stage was about as fast as the reference solution in the same run on the same machine.
+//! A stage was about as fast as the reference solution in the same run on the same machine, the two
+//! loaded in turn.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Finding;
-use crate::evidence::{Evidence, Fact, ServerRun};
+use super::success_rate::{self, Success};
+use super::{Finding, SoFar};
+use crate::evidence::{self, Evidence, ServerRun};
 use crate::exercise::ServerKind;
+use crate::sequential::{Duet, Leg, Level, Side};
 use crate::yaml::Located;
 
 /// `speed: {stage: index, at_least: 0.99, p99_at_most_times: 3}`
@@ -24,60 +27,159 @@ impl Speed {
     pub(super) fn judge(&self, evidence: &Evidence) -> Finding {
         let rule = format!(
             "at least {} succeed, and p99 is at most {} times the reference's",
-            super::success_rate::percent(self.at_least),
+            success_rate::percent(self.at_least),
             self.p99_at_most_times
         );
-        let load = match super::submission_load(evidence, &self.stage) {
-            Ok(load) => load,
+        let (stage, load) = match success_rate::of_submission(evidence, &self.stage) {
+            Ok(seen) => seen,
             Err(missing) => return missing.into_finding(rule),
         };
-        if let Some(reason) = super::success_rate::starved(load, self.at_least) {
-            return Finding::not_met(rule, Some(super::success_rate::seen(load)), reason);
+        let seen = success_rate::seen(load);
+        match success_rate::success(stage, load, self.at_least) {
+            Success::Enough => {}
+            Success::TooLittle(reason) => {
+                let reason = format!("Too many requests failed for their speed to count: {reason}");
+                return Finding::not_met(rule, Some(seen), reason);
+            }
+            Success::Unknown(why) => {
+                return Finding {
+                    actual: Some(seen),
+                    ..Finding::ungraded(rule, why)
+                };
+            }
         }
-        if load.requests == 0 || load.success_rate < self.at_least {
-            return Finding::not_met(
-                rule,
-                Some(super::success_rate::seen(load)),
-                "Too many requests failed for their speed to count.",
-            );
-        }
-        let reference = evidence
-            .stages
-            .iter()
-            .filter(|run| run.stage == *self.stage && run.server == ServerKind::Reference)
-            .find_map(|run| match &run.run {
-                ServerRun::Ran { seen, .. } => match &seen.load {
-                    Fact::Seen(load) if load.success_rate >= self.at_least => Some(load),
-                    _ => None,
-                },
-                ServerRun::NotReady { .. } => None,
-            });
-        let Some(reference) = reference else {
+        let reference = reference_legs(evidence, &self.stage, self.at_least);
+        let duet = duet(reference, &stage.legs);
+        let Some((times, low, high)) = duet.ratio() else {
             return Finding::ungraded(
                 rule,
                 "The reference solution was not measured on this machine, so there is nothing to \
                  compare with.",
             );
         };
-        let (p99, limit) = (
-            load.latency_ms.p99,
-            reference.latency_ms.p99 * self.p99_at_most_times,
-        );
+        let noise = duet.noise().unwrap_or(1.0);
+        let mean = p99(reference);
         let expected = format!(
-            "{rule} ({:.0} ms on this machine, so at most {limit:.0} ms)",
-            reference.latency_ms.p99
+            "{rule} ({} on this machine, so at most {})",
+            ms(mean),
+            ms(mean * self.p99_at_most_times)
         );
-        let actual = format!("p99 {p99:.0} ms, {}", super::success_rate::seen(load));
-        if p99 <= limit {
-            return Finding::met(expected, actual);
-        }
-        let times = p99 / reference.latency_ms.p99.max(0.01);
-        Finding::not_met(
-            expected,
-            Some(actual),
-            format!(
-                "The slowest hundredth of the requests took {times:.1} times as long as the reference's."
+        let actual = format!(
+            "p99 {}, {} times the reference's ({} to {} in {} rounds), {seen}",
+            ms(p99(&stage.legs)),
+            digits(times),
+            digits(low),
+            digits(high),
+            duet.rounds(),
+        );
+        let doubt = |why: String| Finding {
+            actual: Some(actual.clone()),
+            ..Finding::ungraded(expected.clone(), why)
+        };
+        match duet.side(self.p99_at_most_times, Level::Judge) {
+            Side::Below if reference.iter().all(|leg| leg.at_ceiling) => doubt(
+                "The load generator itself was the bottleneck: on this machine it cannot ask fast \
+                 enough to tell the two apart."
+                    .into(),
             ),
-        )
+            Side::Below => Finding::met(expected, actual),
+            Side::Above => Finding::not_met(
+                expected,
+                Some(actual),
+                format!(
+                    "The slowest hundredth of the requests took {} times as long as the \
+                     reference's; the reference itself differed from one time to the next by up to \
+                     {} times.",
+                    digits(times),
+                    digits(noise)
+                ),
+            ),
+            Side::Open => {
+                let disturbance = super::disturbance(&stage.legs)
+                    .or_else(|| super::disturbance(reference))
+                    .unwrap_or_default();
+                doubt(
+                    format!(
+                        "{} times as long as the reference's is too close to {} times to call: here \
+                         the reference itself differed from one time to the next by up to {} times. \
+                         {disturbance}",
+                        digits(times),
+                        self.p99_at_most_times,
+                        digits(noise)
+                    )
+                    .trim_end()
+                    .to_owned(),
+                )
+            }
+        }
+    }
+
+    pub(super) fn is_open(&self, so_far: SoFar<'_>) -> bool {
+        use crate::sequential::share;
+        let failures = so_far
+            .windows
+            .iter()
+            .map(|window| (window.failed, window.requests));
+        match share(failures, 1.0 - self.at_least, Level::Stop) {
+            // Fast failures are not fast, whatever the rest says.
+            Side::Above => false,
+            Side::Open => true,
+            Side::Below => {
+                duet(so_far.reference, so_far.submission).side(self.p99_at_most_times, Level::Stop)
+                    == Side::Open
+            }
+        }
+    }
+}
+
+/// The legs of the reference, when it did what it must.
+fn reference_legs<'a>(evidence: &'a Evidence, stage: &str, at_least: f64) -> &'a [evidence::Leg] {
+    evidence
+        .stages
+        .iter()
+        .filter(|run| run.stage == stage && run.server == ServerKind::Reference)
+        .find_map(|run| match &run.run {
+            ServerRun::Ran { seen, .. } => {
+                let load = seen.load.seen()?;
+                (load.success_rate >= at_least).then_some(seen.legs.as_slice())
+            }
+            ServerRun::NotReady { .. } => None,
+        })
+        .unwrap_or_default()
+}
+
+fn duet(reference: &[evidence::Leg], submission: &[evidence::Leg]) -> Duet {
+    let legs = |legs: &[evidence::Leg]| {
+        legs.iter()
+            .map(|leg| Leg {
+                at: leg.at,
+                value: leg.p99_ms,
+            })
+            .collect::<Vec<_>>()
+    };
+    Duet::new(&legs(reference), &legs(submission))
+}
+
+/// The median of the legs' 99th percentiles.
+fn p99(legs: &[evidence::Leg]) -> f64 {
+    let mut sorted: Vec<f64> = legs.iter().map(|leg| leg.p99_ms).collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+fn ms(ms: f64) -> String {
+    if ms < 10.0 {
+        format!("{ms:.1} ms")
+    } else {
+        format!("{ms:.0} ms")
+    }
+}
+
+/// E.g. `1.05`, `21.8`.
+fn digits(value: f64) -> String {
+    if value < 10.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.1}")
     }
 }

@@ -500,6 +500,7 @@ impl Worker {
     fn is_over(&self, now: Instant) -> Option<bool> {
         match &self.pacing {
             Pacing::Closed { active: 0, .. } => Some(true),
+            _ if self.shared.enough.load(Ordering::Relaxed) => Some(false),
             Pacing::Closed { .. } => (now >= self.shared.clock.until).then_some(false),
             Pacing::Open { schedule, idle, .. } => {
                 (schedule.due().is_none() && idle.len() == self.users.len()).then_some(true)

@@ -80,7 +80,7 @@ pub(super) fn progress(progress: &Progress) -> String {
         progress.elapsed.as_secs_f64(),
         progress.total.as_secs_f64()
     );
-    let second = &progress.second;
+    let second = &progress.window;
     format!(
         "{of}{} · {} requests · p50 {} · p99 {} · {} failed",
         if progress.warm_up { " (warm-up)" } else { "" },

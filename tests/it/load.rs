@@ -2,6 +2,7 @@
 //! looks at how long anything took.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,9 +33,11 @@ fn requests(address: SocketAddr, count: u64) -> LoadPlan {
         warm_up: Duration::ZERO,
         duration: Duration::from_mins(1),
         max_requests: Some(count),
+        window: Duration::from_secs(1),
         timeout: Duration::from_secs(30),
         body_check: None,
         threads: None,
+        cores: Vec::new(),
     }
 }
 
@@ -43,7 +46,7 @@ fn run(plan: LoadPlan) -> LoadRun {
         .enable_all()
         .build()
         .unwrap()
-        .block_on(load::run(plan, |_| {}))
+        .block_on(load::run(plan, |_| ControlFlow::Continue(())))
         .unwrap()
 }
 
@@ -347,7 +350,7 @@ fn a_dropped_load_stops_and_leaves_no_connection() {
         .build()
         .unwrap()
         .block_on(async {
-            let load = load::run(plan, |_| {});
+            let load = load::run(plan, |_| ControlFlow::Continue(()));
             let enough = async {
                 while server.received() < 100 {
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -395,7 +398,7 @@ fn a_plan_that_leaves_this_machine_is_an_error() {
         .enable_all()
         .build()
         .unwrap()
-        .block_on(load::run(plan, |_| {}))
+        .block_on(load::run(plan, |_| ControlFlow::Continue(())))
         .unwrap_err();
     assert!(
         error.to_string().contains("only go to this machine"),
