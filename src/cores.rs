@@ -106,8 +106,10 @@ pub fn list(cpus: &[usize]) -> String {
     text.join(",")
 }
 
+/// Those that this process may use.
 #[cfg(target_os = "linux")]
-fn allowed() -> Vec<usize> {
+#[must_use]
+pub fn allowed() -> Vec<usize> {
     use rustix::thread::{CpuSet, sched_getaffinity};
     sched_getaffinity(None).map_or(Vec::new(), |set| {
         (0..CpuSet::MAX_CPU)
@@ -116,8 +118,10 @@ fn allowed() -> Vec<usize> {
     })
 }
 
+/// Not known here.
 #[cfg(not(target_os = "linux"))]
-fn allowed() -> Vec<usize> {
+#[must_use]
+pub fn allowed() -> Vec<usize> {
     Vec::new()
 }
 

@@ -506,3 +506,86 @@ pub struct KeptRows {
     /// longer what it was.
     pub after: Result<Value, String>,
 }
+
+/// Evidence for the tests of whoever judges it.
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::*;
+
+    /// Nothing but a build.
+    pub(crate) fn evidence(outcome: BuildOutcome) -> Evidence {
+        Evidence {
+            version: VERSION,
+            exercise: "tiny".into(),
+            submission: "ann".into(),
+            started_at: "2026-01-01T00:00:00Z".into(),
+            environment: Environment {
+                feedgrade: "0".into(),
+                database: "none".into(),
+                database_reason: String::new(),
+                postgres: String::new(),
+                settings: BTreeMap::new(),
+                cores: 2,
+                footing: Footing::default(),
+                rustc: String::new(),
+                platform: String::new(),
+            },
+            answers: AnswersFile::Missing,
+            build: Build {
+                outcome,
+                seconds: 1.0,
+                dependencies_reused: true,
+                notes: vec![],
+            },
+            api: None,
+            stages: vec![],
+            phases: vec![],
+        }
+    }
+
+    /// Evidence of a stage in which the reference and the submission were loaded in turn.
+    pub(crate) fn loaded(stage: &str, reference: &[Leg], submission: &[Leg]) -> Evidence {
+        let run = |server, legs: &[Leg]| StageRun {
+            stage: stage.into(),
+            server,
+            migrations: Migrations::NotWanted,
+            run: ServerRun::Ran {
+                ready_after: 0.1,
+                seen: StageSeen {
+                    statements: vec![],
+                    load: Fact::Seen(Load {
+                        users: 100,
+                        requests: legs.iter().map(|leg| leg.requests).sum(),
+                        success_rate: 1.0,
+                        windows: legs
+                            .iter()
+                            .flat_map(|leg| {
+                                let window = Window {
+                                    requests: leg.requests / 4,
+                                    failed: leg.failed / 4,
+                                };
+                                [window; 4]
+                            })
+                            .collect(),
+                        ..Load::default()
+                    }),
+                    connections: Fact::Unknown { why: String::new() },
+                    during_load: vec![],
+                    kept_rows: vec![],
+                    legs: legs.to_vec(),
+                    ended: Ended::Sure,
+                    attempts: 1,
+                },
+                died: None,
+                output: String::new(),
+            },
+        };
+        Evidence {
+            stages: vec![
+                run(ServerKind::Reference, reference),
+                run(ServerKind::Submission, submission),
+            ],
+            ..evidence(BuildOutcome::Built)
+        }
+    }
+}

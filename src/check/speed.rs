@@ -183,3 +183,114 @@ fn digits(value: f64) -> String {
         format!("{value:.1}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Judgement;
+    use crate::evidence::{Machine, Window};
+
+    fn speed() -> Speed {
+        Speed {
+            stage: crate::yaml::Source {
+                name: "x.yaml".into(),
+                text: "index".into(),
+            }
+            .parse()
+            .unwrap(),
+            at_least: 0.99,
+            p99_at_most_times: 3.0,
+        }
+    }
+
+    fn legs(from: f64, values: &[f64], at_ceiling: bool) -> Vec<evidence::Leg> {
+        (0_u32..)
+            .zip(values)
+            .map(|(i, p99_ms)| evidence::Leg {
+                at: from + 2.0 * f64::from(i),
+                seconds: 1.0,
+                requests: 5_000,
+                failed: 0,
+                p99_ms: *p99_ms,
+                at_ceiling,
+                machine: Machine::default(),
+            })
+            .collect()
+    }
+
+    fn judged(reference: &[evidence::Leg], submission: &[evidence::Leg]) -> Judgement {
+        let evidence = evidence::sample::loaded("index", reference, submission);
+        speed().judge(&evidence).judgement
+    }
+
+    #[test]
+    fn a_server_is_as_fast_as_the_reference_or_it_is_not_or_it_is_too_close_to_call() {
+        let reference = legs(0.0, &[13.0, 13.4, 12.9, 13.2, 13.1], false);
+        let of = |values: &[f64]| judged(&reference, &legs(3.0, values, false));
+        assert_eq!(of(&[14.0, 13.2, 15.0]), Judgement::Met);
+        match of(&[380.0, 402.0, 391.0]) {
+            Judgement::NotMet { reason } => assert!(reason.contains("29."), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+        match of(&[39.0, 41.0, 37.0]) {
+            Judgement::Ungraded { reason } => assert!(reason.contains("too close"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_generator_that_was_the_bottleneck_proves_nothing() {
+        let reference = legs(0.0, &[13.0, 13.4, 12.9, 13.2], true);
+        let same = judged(&reference, &legs(3.0, &[14.0, 13.2, 15.0], true));
+        match same {
+            Judgement::Ungraded { reason } => assert!(reason.contains("bottleneck"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+        // Slower all the same is slower.
+        let slower = judged(&reference, &legs(3.0, &[380.0, 402.0, 391.0], false));
+        assert!(matches!(slower, Judgement::NotMet { .. }));
+    }
+
+    #[test]
+    fn without_the_reference_there_is_nothing_to_compare_with() {
+        let judged = judged(&[], &legs(3.0, &[14.0, 13.2, 15.0], false));
+        assert!(matches!(judged, Judgement::Ungraded { .. }));
+    }
+
+    #[test]
+    fn a_stage_goes_on_until_both_questions_are_settled() {
+        let windows = |count| {
+            vec![
+                Window {
+                    requests: 1_500,
+                    failed: 0
+                };
+                count
+            ]
+        };
+        let (reference, submission) = (
+            legs(0.0, &[13.0, 13.4, 12.9, 13.2, 13.1], false),
+            legs(3.0, &[14.0, 13.2, 15.0], false),
+        );
+        let is_open = |windows: &[Window], rounds: usize| {
+            speed().is_open(SoFar {
+                stage: "index",
+                windows,
+                connections: None,
+                reference: &reference,
+                submission: &submission[..rounds],
+            })
+        };
+        assert!(is_open(&windows(12), 2));
+        assert!(is_open(&windows(3), 3));
+        assert!(!is_open(&windows(12), 3));
+        let failing = vec![
+            Window {
+                requests: 1_500,
+                failed: 1_400
+            };
+            4
+        ];
+        assert!(!is_open(&failing, 1));
+    }
+}

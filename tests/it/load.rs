@@ -382,6 +382,7 @@ fn progress_is_told_for_warm_up_and_measured_seconds() {
         .unwrap()
         .block_on(load::run(plan, move |progress| {
             told.lock().unwrap().push(*progress);
+            ControlFlow::Continue(())
         }))
         .unwrap();
     let seen = seen.lock().unwrap();
@@ -389,6 +390,37 @@ fn progress_is_told_for_warm_up_and_measured_seconds() {
     assert_eq!(warm_up[..3], [true, false, false]);
     assert_eq!(seen[2].requests, run.load.requests);
     assert_eq!(run.load.per_second.len(), 2);
+}
+
+#[test]
+fn a_load_that_is_broken_off_ends_with_that_window() {
+    let server = Server::always(Reply::Send(ok("hello")));
+    let mut plan = requests(server.address, 1);
+    plan.max_requests = None;
+    plan.window = Duration::from_millis(50);
+    let mut windows = 0;
+    let run = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(load::run(plan, |_| {
+            windows += 1;
+            if windows == 3 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }))
+        .unwrap();
+    assert_eq!((run.load.seconds, run.load.windows.len()), (0.15, 3));
+    let counted: u64 = run.load.windows.iter().map(|window| window.requests).sum();
+    assert_eq!(run.load.requests, counted);
+    assert_eq!(run.load.per_second.len(), 1);
+    // Several stretches are one load.
+    let joined = load::join(vec![run.clone(), run.clone()]).unwrap();
+    assert_eq!(joined.requests, 2 * counted);
+    assert_eq!((joined.seconds, joined.windows.len()), (0.3, 6));
+    assert_eq!(joined.latency_ms, run.load.latency_ms);
 }
 
 #[test]
