@@ -256,6 +256,9 @@ impl Run<'_> {
             }
         };
         while submission.seconds() < stage.load.seconds {
+            (self.on_event)(Event::PhaseProgress {
+                detail: format!("round {}", submission.legs.len() + 1),
+            });
             if let Err(error) = submission.leg(submission_plan.clone(), began, never).await {
                 failed = Some(format!("The load could not be sent: {error:#}"));
                 break;

@@ -12,4 +12,5 @@ mod loadtest;
 mod main_job;
 mod shipped_rubric;
 mod skip;
+mod stopping;
 mod structure;
