@@ -57,7 +57,7 @@ impl Speed {
                  compare with.",
             );
         };
-        let noise = duet.noise().unwrap_or(1.0);
+        let noise = duet.noise();
         let mean = p99(reference);
         let expected = format!(
             "{rule} ({} on this machine, so at most {})",
@@ -88,7 +88,7 @@ impl Speed {
                 Some(actual),
                 format!(
                     "The slowest hundredth of the requests took {} times as long as the \
-                     reference's; the reference itself differed from one time to the next by up to \
+                     reference's; the reference itself differed from one time to the next by \
                      {} times.",
                     digits(times),
                     digits(noise)
@@ -101,7 +101,7 @@ impl Speed {
                 doubt(
                     format!(
                         "{} times as long as the reference's is too close to {} times to call: here \
-                         the reference itself differed from one time to the next by up to {} times. \
+                         the reference itself differed from one time to the next by {} times. \
                          {disturbance}",
                         digits(times),
                         self.p99_at_most_times,

@@ -83,10 +83,16 @@ pub(super) fn success(stage: &StageSeen, load: &Load, at_least: f64) -> Success 
     };
     // A server that was starved of the processor fails for no fault of its own.
     match super::disturbance(&stage.legs) {
-        Some(disturbance) => Success::Unknown(format!("{too_little} {disturbance}")),
-        None => Success::TooLittle(too_little),
+        Some(disturbance) if load.success_rate >= HOPELESS => {
+            Success::Unknown(format!("{too_little} {disturbance}"))
+        }
+        _ => Success::TooLittle(too_little),
     }
 }
+
+/// Below this share of successes it is not the machine: with half of the processors, a server that
+/// works with all of them serves more than that.
+const HOPELESS: f64 = 0.1;
 
 pub(super) fn is_open(windows: &[Window], at_least: f64) -> bool {
     sequential::share(failures(windows), 1.0 - at_least, Level::Stop) == Side::Open
@@ -150,6 +156,7 @@ mod tests {
             users: 100,
             requests: 20 * 62,
             failed: 20 * failed,
+            success_rate: f64::from(62 - u32::try_from(failed).unwrap()) / 62.0,
             windows: vec![
                 Window {
                     requests: 62,
@@ -191,6 +198,8 @@ mod tests {
             Success::Unknown(why) => assert!(why.contains("50 % of the processors"), "{why}"),
             _ => panic!("judged"),
         }
+        // Next to none succeeds, which half a machine does not explain.
+        assert!(matches!(judged(60, 0.5), Success::TooLittle(_)));
     }
 
     #[test]
