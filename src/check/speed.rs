@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::success_rate::{self, Success};
 use super::{Finding, SoFar};
-use crate::evidence::{self, Evidence, ServerRun};
+use crate::evidence::{self, Evidence};
 use crate::exercise::ServerKind;
 use crate::sequential::{Duet, Leg, Level, Side};
 use crate::yaml::Located;
@@ -48,7 +48,7 @@ impl Speed {
                 };
             }
         }
-        let reference = reference_legs(evidence, &self.stage, self.at_least);
+        let (reference, yardstick) = reference(evidence, &self.stage, self.at_least);
         let duet = duet(reference, &stage.legs);
         let Some((times, low, high)) = duet.ratio() else {
             return Finding::ungraded(
@@ -58,19 +58,17 @@ impl Speed {
             );
         };
         let noise = duet.noise();
-        let mean = p99(reference);
         let expected = format!(
-            "{rule} ({} on this machine, so at most {})",
-            ms(mean),
-            ms(mean * self.p99_at_most_times)
+            "{rule}, the two loaded in turn (its p99 here: {})",
+            ms(yardstick)
         );
         let actual = format!(
-            "p99 {}, {} times the reference's ({} to {} in {} rounds), {seen}",
-            ms(p99(&stage.legs)),
+            "{} times the reference's in the middle of {} rounds ({} to {}); p99 {}, {seen}",
             digits(times),
+            duet.rounds(),
             digits(low),
             digits(high),
-            duet.rounds(),
+            ms(load.latency_ms.p99),
         );
         let doubt = |why: String| Finding {
             actual: Some(actual.clone()),
@@ -132,18 +130,16 @@ impl Speed {
     }
 }
 
-/// The legs of the reference, when it did what it must.
-fn reference_legs<'a>(evidence: &'a Evidence, stage: &str, at_least: f64) -> &'a [evidence::Leg] {
+/// The legs of the reference and its p99 in ms, when it did what it must.
+fn reference<'a>(evidence: &'a Evidence, stage: &str, at_least: f64) -> (&'a [evidence::Leg], f64) {
     evidence
         .stages
         .iter()
         .filter(|run| run.stage == stage && run.server == ServerKind::Reference)
-        .find_map(|run| match &run.run {
-            ServerRun::Ran { seen, .. } => {
-                let load = seen.load.seen()?;
-                (load.success_rate >= at_least).then_some(seen.legs.as_slice())
-            }
-            ServerRun::NotReady { .. } => None,
+        .find_map(|run| {
+            let seen = run.run.seen()?;
+            let load = seen.load.seen()?;
+            (load.success_rate >= at_least).then_some((seen.legs.as_slice(), load.latency_ms.p99))
         })
         .unwrap_or_default()
 }
@@ -158,13 +154,6 @@ fn duet(reference: &[evidence::Leg], submission: &[evidence::Leg]) -> Duet {
             .collect::<Vec<_>>()
     };
     Duet::new(&legs(reference), &legs(submission))
-}
-
-/// The median of the legs' 99th percentiles.
-fn p99(legs: &[evidence::Leg]) -> f64 {
-    let mut sorted: Vec<f64> = legs.iter().map(|leg| leg.p99_ms).collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
 fn ms(ms: f64) -> String {
