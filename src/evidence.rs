@@ -358,7 +358,7 @@ pub struct Load {
     pub errors: BTreeMap<String, u64>,
     /// Connections that the generator had to open again.
     pub reconnects: u64,
-    /// Requests without an answer when the time was over. They are in no other figure.
+    /// Requests that were answered well, but only when the time was over. They are in no other figure.
     #[serde(default)]
     pub unfinished: u64,
     /// Closed loop: users who got no successful answer in the whole measured time. A server that

@@ -105,12 +105,8 @@ pub async fn run(
     plan.check()?;
     let mut crew = Crew::start(plan)?;
     let shared = Arc::clone(&crew.shared);
-    let latest = shared.clock.until.saturating_duration_since(Instant::now())
-        + match shared.plan.pace {
-            Pace::Users(_) => Duration::ZERO,
-            Pace::Rate { .. } => shared.plan.timeout,
-        }
-        + GRACE;
+    let latest =
+        shared.clock.until.saturating_duration_since(Instant::now()) + shared.plan.timeout + GRACE;
     let mut sum = Sum::new(&shared);
     tokio::time::timeout(latest, sum.collect(&mut crew, on_window))
         .await
@@ -234,8 +230,13 @@ impl<'a> Sum<'a> {
         let is_closed = matches!(self.shared.plan.pace, Pace::Users(_));
         while self.ended.len() < threads as usize {
             match crew.messages.recv().await {
-                // What comes after the end that was chosen is not part of it.
-                Some(Message::Slot(..)) if self.broken_off.is_some() => {}
+                // What comes after the end that was chosen is not part of it, but for requests that
+                // had begun before and came to a bad end.
+                Some(Message::Slot(slot, tally)) if self.broken_off.is_some() => {
+                    if slot.stretch == Stretch::Late {
+                        self.add(slot, &tally);
+                    }
+                }
                 Some(Message::Slot(slot, tally)) => {
                     let (_, count, so_far) = self
                         .open

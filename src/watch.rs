@@ -5,6 +5,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::cores;
 use crate::evidence::Machine;
 use crate::process::tree;
 
@@ -20,6 +21,7 @@ pub struct Watch {
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     at: Instant,
+    /// Of the processors that this process may use: what goes on on others is no matter.
     processors: Option<Processors>,
     /// CPU time of this process and those that are watched.
     own: Duration,
@@ -27,7 +29,7 @@ struct Reading {
     pressure: Option<Duration>,
 }
 
-/// `/proc/stat`, in ticks over all processors.
+/// `/proc/stat`, in ticks over some processors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Processors {
     total: u64,
@@ -85,7 +87,7 @@ impl Reading {
             at: Instant::now(),
             processors: fs::read_to_string("/proc/stat")
                 .ok()
-                .and_then(|text| processors(&text)),
+                .and_then(|text| processors(&text, &cores::allowed())),
             own: Duration::from_secs_f64(count(own) / ticks_per_second()),
             pressure: fs::read_to_string("/proc/pressure/cpu")
                 .ok()
@@ -121,25 +123,36 @@ fn process_time(stat: &str, with_children: bool) -> Option<u64> {
     )
 }
 
-/// The first line of `/proc/stat` (proc(5)): user, nice, system, idle, iowait, irq, softirq, steal.
-/// What interrupts take belongs to nobody.
-fn processors(text: &str) -> Option<Processors> {
-    let ticks: Vec<u64> = text
-        .lines()
-        .next()?
-        .strip_prefix("cpu ")?
-        .split_whitespace()
-        .take(8)
-        .filter_map(|ticks| ticks.parse().ok())
-        .collect();
-    let [user, nice, system, _, _, _, _, steal] = ticks[..] else {
-        return None;
-    };
-    Some(Processors {
-        total: ticks.iter().sum(),
-        worked: user + nice + system,
-        stolen: steal,
-    })
+/// The lines `cpuN` of `/proc/stat` (proc(5)) of the processors `cpus`: user, nice, system, idle,
+/// iowait, irq, softirq, steal. What interrupts take belongs to nobody.
+fn processors(text: &str, cpus: &[usize]) -> Option<Processors> {
+    let mut sum: Option<Processors> = None;
+    for line in text.lines() {
+        let Some((name, ticks)) = line.split_once(' ') else {
+            continue;
+        };
+        let cpu = name.strip_prefix("cpu").and_then(|cpu| cpu.parse().ok());
+        if !cpu.is_some_and(|cpu: usize| cpus.contains(&cpu)) {
+            continue;
+        }
+        let ticks: Vec<u64> = ticks
+            .split_whitespace()
+            .take(8)
+            .filter_map(|ticks| ticks.parse().ok())
+            .collect();
+        let [user, nice, system, _, _, _, _, steal] = ticks[..] else {
+            return None;
+        };
+        let sum = sum.get_or_insert(Processors {
+            total: 0,
+            worked: 0,
+            stolen: 0,
+        });
+        sum.total += ticks.iter().sum::<u64>();
+        sum.worked += user + nice + system;
+        sum.stolen += steal;
+    }
+    sum
 }
 
 /// The total of the line `some` in `/proc/pressure/cpu` (the kernel's accounting/psi), in µs.
@@ -169,9 +182,10 @@ mod tests {
 
     #[test]
     fn the_kernels_files_are_read() {
-        let stat = "cpu  100 1 20 300 4 5 6 7 0 0\ncpu0 1 2 3\n";
+        let stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 100 1 20 300 4 5 6 7 0 0\ncpu1 8 8 8 8 8 8 8 8\n\
+                    intr 1 2\n";
         assert_eq!(
-            processors(stat),
+            processors(stat, &[0, 7]),
             Some(Processors {
                 total: 443,
                 worked: 121,
@@ -183,7 +197,7 @@ mod tests {
         assert_eq!(process_time(stat, false), Some(30));
         let psi = "some avg10=8.16 avg60=4.68 avg300=3.51 total=22085116\nfull avg10=0 total=0\n";
         assert_eq!(pressure(psi), Some(Duration::from_micros(22_085_116)));
-        assert_eq!((processors(""), pressure("")), (None, None));
+        assert_eq!((processors("", &[0]), pressure("")), (None, None));
     }
 
     #[test]

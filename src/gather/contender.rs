@@ -210,7 +210,7 @@ impl Contender<'_> {
             watch = Some(Watch::start(&pids));
         }
         let at = (began.elapsed() + plan.warm_up).as_secs_f64();
-        let mut windows = std::mem::take(&mut self.windows);
+        let mut windows = self.windows.clone();
         let run = load::run(plan, |progress| {
             if progress.warm_up {
                 // The watch begins where measuring does: with the last window that does not count.
@@ -229,8 +229,9 @@ impl Contender<'_> {
         })
         .await;
         let machine = watch.map(Watch::end).unwrap_or_default();
-        self.windows = windows;
         let run = run?;
+        // With those that came to a bad end when the time was over.
+        self.windows.extend(&run.load.windows);
         let count = self
             .database
             .connections(&self.own, &since, run.measured_from, run.measured_until)

@@ -59,7 +59,8 @@ pub enum Reach {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
     /// Closed loop: each of so many users has one connection, and asks again as soon as it was
-    /// answered. A slow server is asked less. A request counts when it ends in the measured time.
+    /// answered. A slow server is asked less. A request counts when it ends in the measured time, or
+    /// began in it and fails later: so the load ends up to one timeout later.
     Users(u32),
     /// Open loop: requests are due at fixed instants, whatever the server does, and latency runs
     /// from those instants. All requests that are due in the measured time count, so the load ends

@@ -205,6 +205,10 @@ impl Worker {
     /// Sleeps until a socket is ready or something else is to be done.
     fn wait(&mut self, events: &mut Events, now: Instant) -> io::Result<()> {
         let mut wake = self.slot.end.min(self.next_deadline);
+        if self.is_late() {
+            // The last request may just have come to its end.
+            wake = wake.min(now + REST);
+        }
         match &self.pacing {
             Pacing::Closed { resting, .. } => {
                 if let Some((until, _)) = resting.front() {
@@ -283,7 +287,8 @@ impl Worker {
 
     /// Closed loop: a user asks, now.
     fn ask(&mut self, index: usize, now: Instant) -> io::Result<()> {
-        if now >= self.shared.clock.until {
+        self.roll(now);
+        if self.is_late() {
             return Ok(());
         }
         loop {
@@ -448,7 +453,7 @@ impl Worker {
 
     fn count(&mut self, counts: bool, ended: Ended, now: Instant) {
         self.roll(now);
-        if self.is_late() {
+        if self.is_late() && ended.failure.is_none() {
             self.unfinished += u64::from(counts);
         } else if counts || self.slot.stretch == Stretch::WarmUp {
             // The warm-up is for the eyes of whoever watches.
@@ -464,6 +469,15 @@ impl Worker {
 
     /// Sends off the tallies of slots that are over.
     fn roll(&mut self, now: Instant) {
+        if self.shared.enough.load(Ordering::Relaxed) && !self.is_late() {
+            // The load was broken off at the end of an earlier slot: what came since is not part of it.
+            *self.tally = Tally::new(&self.shared.plan);
+            self.slot = Slot {
+                stretch: Stretch::Late,
+                end: self.far,
+                ..self.slot
+            };
+        }
         while now >= self.slot.end {
             let full = std::mem::replace(&mut *self.tally, Tally::new(&self.shared.plan));
             let _ = self.reports.send(Message::Slot(self.slot, Box::new(full)));
@@ -500,8 +514,11 @@ impl Worker {
     fn is_over(&self, now: Instant) -> Option<bool> {
         match &self.pacing {
             Pacing::Closed { active: 0, .. } => Some(true),
-            _ if self.shared.enough.load(Ordering::Relaxed) => Some(false),
-            Pacing::Closed { .. } => (now >= self.shared.clock.until).then_some(false),
+            // A request without an answer is seen to its end: a server that lets some hang must not
+            // look better for the time being over.
+            Pacing::Closed { .. } => (self.is_late()
+                && !self.users.iter().any(|user| user.connection.is_busy()))
+            .then_some(false),
             Pacing::Open { schedule, idle, .. } => {
                 (schedule.due().is_none() && idle.len() == self.users.len()).then_some(true)
             }

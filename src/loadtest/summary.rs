@@ -41,7 +41,7 @@ pub(super) fn summary(heading: &str, load: &Load) -> String {
     if load.unfinished > 0 && load.requests < 10 * load.unfinished {
         let _ = writeln!(
             text,
-            "  unfinished{:>10}   still without an answer when the time was over",
+            "  unfinished{:>10}   answered only after the time was over",
             load.unfinished
         );
     }

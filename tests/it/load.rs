@@ -263,16 +263,15 @@ fn a_server_that_never_answers_gives_finite_figures() {
     let mut plan = requests(server.address, 1);
     plan.max_requests = None;
     plan.duration = Duration::from_millis(100);
+    plan.timeout = Duration::from_millis(300);
     let load = run(plan).load;
-    assert_eq!((load.requests, load.failed, load.unfinished), (0, 0, 4));
-    for figure in [
-        load.success_rate,
-        load.requests_per_second,
-        load.latency_ms.mean,
-        load.latency_ms.max,
-        load.per_second[0].p99,
-    ] {
+    // They are seen to their end, which is a bad one.
+    assert_eq!((load.requests, load.failed, load.unfinished), (4, 4, 0));
+    for figure in [load.success_rate, load.requests_per_second] {
         assert!(figure.abs() < f64::EPSILON, "{load:?}");
+    }
+    for figure in [load.latency_ms.mean, load.per_second[0].p99] {
+        assert!(figure.is_finite(), "{load:?}");
     }
 }
 
@@ -390,6 +389,37 @@ fn progress_is_told_for_warm_up_and_measured_seconds() {
     assert_eq!(warm_up[..3], [true, false, false]);
     assert_eq!(seen[2].requests, run.load.requests);
     assert_eq!(run.load.per_second.len(), 2);
+}
+
+#[test]
+fn a_request_that_hangs_is_a_failure_however_short_the_load() {
+    // Every third request never gets an answer.
+    let server = Server::start(|_, number| match number % 3 {
+        2 => Reply::Silence,
+        _ => Reply::Send(ok("hello")),
+    });
+    for breaks_off in [false, true] {
+        let mut plan = requests(server.address, 1);
+        plan.max_requests = None;
+        plan.duration = Duration::from_millis(200);
+        plan.window = Duration::from_millis(100);
+        plan.timeout = Duration::from_millis(500);
+        let load = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(load::run(plan, |_| {
+                if breaks_off {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            }))
+            .unwrap()
+            .load;
+        assert_eq!(errors(&load), [("timed out", 4)], "{load:?}");
+        assert_eq!(load.failed, 4);
+    }
 }
 
 #[test]
