@@ -117,9 +117,6 @@ def lines(name, evidence):
     legs = {server: [[leg["at"], leg["p99_ms"]] for leg in runs["index", server]["legs"]]
             for server in ("reference", "submission")}
     yield {"server": name, "stage": "index", "limit": 3.0, **legs}
-    counted = runs["pooling", "submission"]["connections"]["seen"]
-    yield {"server": name, "stage": "pooling", "attempts": counted["attempts"],
-           "successes": counted["successful_requests"]}
 
 
 def main():

@@ -186,28 +186,17 @@ impl Duet {
     /// The median of the ratios, with the lowest and the highest. `None` before the first.
     #[must_use]
     pub fn ratio(&self) -> Option<(f64, f64, f64)> {
-        let mut sorted = self.ratios.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 {
-            sorted[middle]
-        } else {
-            f64::midpoint(*sorted.get(middle.checked_sub(1)?)?, sorted[middle])
-        };
-        Some((median.exp(), sorted.first()?.exp(), sorted.last()?.exp()))
+        let lowest = self.ratios.iter().copied().reduce(f64::min)?;
+        let highest = self.ratios.iter().copied().reduce(f64::max)?;
+        let middle = median(&self.ratios)?;
+        Some((middle.exp(), lowest.exp(), highest.exp()))
     }
 
     /// By how many times the reference usually differs from itself: the median. 1 before its second
     /// leg.
     #[must_use]
     pub fn noise(&self) -> f64 {
-        self.usual_noise().exp()
-    }
-
-    fn usual_noise(&self) -> f64 {
-        let mut sorted = self.noise.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+        median(&self.noise).unwrap_or(0.0).exp()
     }
 
     /// On which side of `limit` the true ratio lies.
@@ -220,12 +209,24 @@ impl Duet {
     /// ten so far to the wrong side, so a clear round multiplies by 8 and any other by 2/9. Three
     /// clear rounds are enough, or ten that merely agree. (Of 144 rounds of the reference against
     /// itself, most of them on a busy machine, noise took 4 so far to either side.)
+    ///
+    /// What was sure enough to stop after some round stays so: the inequality is about the highest
+    /// e-value that was ever reached.
     #[must_use]
     pub fn side(&self, limit: f64, level: Level) -> Side {
-        let clear = (3.0 * self.usual_noise()).max(QUIET.ln());
+        (1..=self.rounds())
+            .map(|rounds| self.side_after(rounds, limit, Level::Stop))
+            .find(|side| *side != Side::Open)
+            .unwrap_or_else(|| self.side_after(self.rounds(), limit, level))
+    }
+
+    fn side_after(&self, rounds: usize, limit: f64, level: Level) -> Side {
+        // Two legs of the reference come before the first round, and one with each.
+        let known = &self.noise[..(rounds + 1).min(self.noise.len())];
+        let clear = (3.0 * median(known).unwrap_or(0.0)).max(QUIET.ln());
         let evidence = |towards: f64| {
             let (mut sign, mut far) = (0.0_f64, 0.0_f64);
-            for ratio in &self.ratios {
+            for ratio in &self.ratios[..rounds] {
                 let distance = (ratio - limit.ln()) * towards;
                 sign += if distance > 0.0 { 1.8_f64 } else { 0.2 }.ln();
                 far += if distance > clear { 8.0_f64 } else { 2.0 / 9.0 }.ln();
@@ -233,6 +234,20 @@ impl Duet {
             f64::midpoint(sign.exp(), far.exp()).ln()
         };
         side(evidence(-1.0), evidence(1.0), level)
+    }
+}
+
+/// The middle value, or the mean of the two middle ones.
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        1 => sorted.get(middle).copied(),
+        _ => Some(f64::midpoint(
+            *sorted.get(middle.checked_sub(1)?)?,
+            sorted[middle],
+        )),
     }
 }
 
