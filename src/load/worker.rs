@@ -70,6 +70,8 @@ pub(super) struct Worker {
     slot: Slot,
     tally: Box<Tally>,
     reports: UnboundedSender<Message>,
+    /// Closed loop: users who were answered in this turn and ask when it is over.
+    answered: Vec<usize>,
     /// The place in the order of targets.
     turn: usize,
     /// No deadline passes before this.
@@ -140,6 +142,7 @@ impl Worker {
             slot,
             tally: Box::new(Tally::new(plan)),
             reports,
+            answered: Vec::new(),
             // Threads begin at different places, so that together they keep the shares early too.
             turn: order * thread as usize / *threads as usize,
             next_deadline: far,
@@ -182,6 +185,7 @@ impl Worker {
                 return Ok(exhausted);
             }
             self.expire(now)?;
+            self.ask_again()?;
             self.wake_resting(now)?;
             self.send_due(now)?;
             self.wait(&mut events, now)?;
@@ -196,6 +200,7 @@ impl Worker {
                     self.send_due(last)?;
                 }
             }
+            self.ask_again()?;
             if self.slot.stretch == Stretch::Measured {
                 self.worst_lag = self.worst_lag.max(last.saturating_duration_since(turn));
             }
@@ -274,7 +279,10 @@ impl Worker {
     /// What a user does after a request.
     fn next(&mut self, index: usize, now: Instant) -> io::Result<()> {
         match &mut self.pacing {
-            Pacing::Closed { .. } => self.ask(index, now),
+            Pacing::Closed { .. } => {
+                self.answered.push(index);
+                Ok(())
+            }
             Pacing::Open { idle, full, .. } => {
                 if idle.is_empty() {
                     *full = now;
@@ -283,6 +291,22 @@ impl Worker {
                 Ok(())
             }
         }
+    }
+
+    /// Closed loop: whoever was answered in this turn asks again. First all answers are read and then
+    /// all requests written, under one reading of the clock: less of it, and fewer wake-ups of the
+    /// server, than one after the other.
+    fn ask_again(&mut self) -> io::Result<()> {
+        if self.answered.is_empty() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let mut answered = std::mem::take(&mut self.answered);
+        for index in answered.drain(..) {
+            self.ask(index, now)?;
+        }
+        self.answered = answered;
+        Ok(())
     }
 
     /// Closed loop: a user asks, now.
