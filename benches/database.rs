@@ -1,6 +1,8 @@
 //! How seeding and cloning grow with the rows. `cargo bench --bench database` prints a table: seconds
 //! for the template, and the median of five clones of it.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
 use std::time::Instant;
 
 use feedgrade::database::{Choice, Database};

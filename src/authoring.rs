@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::check::Material;
 use crate::content::{Assignment, Content};
-use crate::cores;
+use crate::cores::Allotment;
 use crate::database;
 use crate::event::{Event, OnEvent};
 use crate::evidence::Evidence;
@@ -175,7 +175,10 @@ pub async fn prove(
         .await
         .with_context(failing)?;
     for _ in 0..measuring.repeat {
-        let noise = measuring.has_noise.then(|| hog(&scratch)).transpose()?;
+        let noise = measuring
+            .has_noise
+            .then(|| hog(assignment, &scratch))
+            .transpose()?;
         let evidence = measure(&order, &built, &scratch, on_event)
             .await
             .with_context(failing)?;
@@ -197,9 +200,10 @@ pub async fn prove(
     Ok(())
 }
 
-/// A program that never lets go of one processor. Dropping it ends it.
-fn hog(scratch: &Scratch) -> Result<Process> {
-    let last = cores::allowed().last().copied();
+/// A program that never lets go of one of the processors that serve. Dropping it ends it.
+fn hog(assignment: &Assignment, scratch: &Scratch) -> Result<Process> {
+    let wanted = assignment.exercise.server.cores;
+    let last = Allotment::new(wanted).served.last().copied();
     Command::new("sh", scratch.path())
         .args(["-c", "while :; do :; done"])
         .cores(last.as_slice())

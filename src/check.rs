@@ -277,8 +277,9 @@ const OTHERS: f64 = 0.15;
 /// So may the hypervisor.
 const STOLEN: f64 = 0.15;
 
-/// What else was on the machine while legs were measured, if it was enough to matter: one sentence.
-fn disturbance(legs: &[Leg]) -> Option<String> {
+/// What else was on the machine while legs were measured, if it was enough to matter: the share of
+/// the processors that it took, and one sentence.
+fn disturbance(legs: &[Leg]) -> Option<(f64, String)> {
     let mean = |of: fn(&Leg) -> Option<f64>| {
         let known = || legs.iter().filter_map(|leg| Some((of(leg)?, leg.seconds)));
         let seconds: f64 = known().map(|(_, seconds)| seconds).sum();
@@ -288,18 +289,20 @@ fn disturbance(legs: &[Leg]) -> Option<String> {
         mean(|leg| leg.machine.others),
         mean(|leg| leg.machine.stolen),
     );
-    if others > OTHERS {
-        return Some(format!(
+    let sentence = if others > OTHERS {
+        format!(
             "Other programs used {:.0} % of the processors meanwhile.",
             others * 100.0
-        ));
-    }
-    (stolen > STOLEN).then(|| {
+        )
+    } else if stolen > STOLEN {
         format!(
             "{:.0} % of the processors' time went to other virtual machines meanwhile.",
             stolen * 100.0
         )
-    })
+    } else {
+        return None;
+    };
+    Some((others + stolen, sentence))
 }
 
 /// Why a stage of the submission holds nothing to judge.

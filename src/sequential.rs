@@ -128,6 +128,9 @@ pub struct Duet {
     ratios: Vec<f64>,
     /// |ln| of the ratio of each two neighbouring legs of the reference.
     noise: Vec<f64>,
+    /// The reference's legs after the submission's first, against those before it: ln of the ratio of
+    /// their medians.
+    slowed: f64,
 }
 
 /// A leg: when it ran, and what was measured.
@@ -174,7 +177,19 @@ impl Duet {
             .windows(2)
             .map(|pair| (pair[0].value / pair[1].value).ln().abs())
             .collect();
-        Self { ratios, noise }
+        let first = submission.first().map_or(f64::INFINITY, |leg| leg.at);
+        let middle = |is_after: bool| {
+            let values = reference.iter().filter(|leg| (leg.at > first) == is_after);
+            median(&values.map(|leg| leg.value.ln()).collect::<Vec<_>>())
+        };
+        let slowed = middle(true)
+            .zip(middle(false))
+            .map_or(0.0, |(after, before)| after - before);
+        Self {
+            ratios,
+            noise,
+            slowed,
+        }
     }
 
     /// How many legs of the submission could be compared.
@@ -199,6 +214,12 @@ impl Duet {
         median(&self.noise).unwrap_or(0.0).exp()
     }
 
+    /// How many times as slow the reference was once the submission ran, as before.
+    #[must_use]
+    pub fn slowed(&self) -> f64 {
+        self.slowed.exp()
+    }
+
     /// On which side of `limit` the true ratio lies.
     ///
     /// Two bets run beside each other, and the e-value is their mean. The first bets on the sign alone:
@@ -206,7 +227,7 @@ impl Duet {
     /// whatever came before, so a round on one side multiplies by 1.8 and one on the other by 0.2. The
     /// second bets on clear rounds, further from the limit than three times what the reference usually
     /// differs from itself (and than 1.25 times): assumed is that noise takes at most one round in
-    /// ten so far to the wrong side, so a clear round multiplies by 8 and any other by 2/9. Three
+    /// ten so far to the wrong side, so a clear round multiplies by 8, any other by 2/9, and a clear one on the other side by 1/64. Three
     /// clear rounds are enough, or ten that merely agree. (Of 144 rounds of the reference against
     /// itself, most of them on a busy machine, noise took 4 so far to either side.)
     ///
@@ -229,7 +250,14 @@ impl Duet {
             for ratio in &self.ratios[..rounds] {
                 let distance = (ratio - limit.ln()) * towards;
                 sign += if distance > 0.0 { 1.8_f64 } else { 0.2 }.ln();
-                far += if distance > clear { 8.0_f64 } else { 2.0 / 9.0 }.ln();
+                far += if distance > clear {
+                    8.0_f64
+                } else if distance < -clear {
+                    1.0 / 64.0
+                } else {
+                    2.0 / 9.0
+                }
+                .ln();
             }
             f64::midpoint(sign.exp(), far.exp()).ln()
         };

@@ -200,6 +200,8 @@ impl Server {
 pub fn client(timeout: Duration) -> Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()
+        // As the load does: a server must not tell the two apart by it.
+        .user_agent(concat!("feedgrade/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(0)

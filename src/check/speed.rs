@@ -75,6 +75,11 @@ impl Speed {
             ..Finding::ungraded(expected.clone(), why)
         };
         match duet.side(self.p99_at_most_times, Level::Judge) {
+            Side::Below if duet.slowed() > SLOWED => doubt(format!(
+                "The reference took {} times as long beside the submission as before it ran, so what \
+                 the two are compared by is in doubt.",
+                digits(duet.slowed())
+            )),
             Side::Below if reference.iter().all(|leg| leg.at_ceiling) => doubt(
                 "The load generator itself was the bottleneck: on this machine it cannot ask fast \
                  enough to tell the two apart."
@@ -95,6 +100,7 @@ impl Speed {
             Side::Open => {
                 let disturbance = super::disturbance(&stage.legs)
                     .or_else(|| super::disturbance(reference))
+                    .map(|(_, sentence)| sentence)
                     .unwrap_or_default();
                 doubt(
                     format!(
@@ -129,6 +135,10 @@ impl Speed {
         }
     }
 }
+
+/// A reference that is slower than that many times its own first legs was slowed down by something,
+/// and a submission must not profit from it.
+const SLOWED: f64 = 2.0;
 
 /// The legs of the reference and its p99 in ms, when it did what it must.
 fn reference<'a>(evidence: &'a Evidence, stage: &str, at_least: f64) -> (&'a [evidence::Leg], f64) {
@@ -238,6 +248,15 @@ mod tests {
         // Slower all the same is slower.
         let slower = judged(&reference, &legs(3.0, &[380.0, 402.0, 391.0], false));
         assert!(matches!(slower, Judgement::NotMet { .. }));
+    }
+
+    #[test]
+    fn a_submission_does_not_profit_from_a_reference_that_it_slows_down() {
+        let reference = legs(0.0, &[13.0, 13.4, 80.0, 81.0, 79.0], false);
+        match judged(&reference, &legs(3.0, &[150.0, 148.0, 152.0], false)) {
+            Judgement::Ungraded { reason } => assert!(reason.contains("before it ran"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub(super) fn success(stage: &StageSeen, load: &Load, at_least: f64) -> Success 
             Side::Above => failing(load),
             Side::Open => {
                 return Success::Unknown(format!(
-                    "{} of {} requests failed, which is too close to the limit for so short a time.",
+                    "{} of {} requests failed, which is too close to the limit to tell.",
                     load.failed, load.requests
                 ));
             }
@@ -83,16 +83,22 @@ pub(super) fn success(stage: &StageSeen, load: &Load, at_least: f64) -> Success 
     };
     // A server that was starved of the processor fails for no fault of its own.
     match super::disturbance(&stage.legs) {
-        Some(disturbance) if load.success_rate >= HOPELESS => {
-            Success::Unknown(format!("{too_little} {disturbance}"))
+        Some((taken, sentence)) if !is_own_fault(load, taken) => {
+            Success::Unknown(format!("{too_little} {sentence}"))
         }
         _ => Success::TooLittle(too_little),
     }
 }
 
-/// Below this share of successes it is not the machine: with half of the processors, a server that
-/// works with all of them serves more than that.
-const HOPELESS: f64 = 0.1;
+/// Whether it is the server's doing, although others took the share `taken` of the processors.
+fn is_own_fault(load: &Load, taken: f64) -> bool {
+    // With half of the processors, a server that works with all of them serves more than that.
+    let is_hopeless = load.success_rate < 0.1 && taken <= 0.55;
+    // Nor does a busy machine serve some users again and again, and others never.
+    let served = u64::from(load.users).saturating_sub(load.starved);
+    let is_unfair = load.starved > 0 && load.requests - load.failed >= 10 * served.max(1);
+    is_hopeless || is_unfair
+}
 
 pub(super) fn is_open(windows: &[Window], at_least: f64) -> bool {
     sequential::share(failures(windows), 1.0 - at_least, Level::Stop) == Side::Open
@@ -152,7 +158,12 @@ mod tests {
 
     /// Twenty windows of 62 requests, of which so many failed.
     fn judged(failed: u64, others: f64) -> Success {
+        judged_with(failed, others, 0)
+    }
+
+    fn judged_with(failed: u64, others: f64, starved: u64) -> Success {
         let load = Load {
+            starved,
             users: 100,
             requests: 20 * 62,
             failed: 20 * failed,
@@ -200,6 +211,9 @@ mod tests {
         }
         // Next to none succeeds, which half a machine does not explain.
         assert!(matches!(judged(60, 0.5), Success::TooLittle(_)));
+        assert!(matches!(judged(60, 0.8), Success::Unknown(_)));
+        // Ninety-nine are served a dozen times, and one never.
+        assert!(matches!(judged_with(0, 0.8, 2), Success::TooLittle(_)));
     }
 
     #[test]

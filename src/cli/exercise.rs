@@ -218,16 +218,12 @@ fn check(args: &ProveArgs, content: &Content, console: &Console) -> Done {
 }
 
 fn run_line(specimen: &Specimen, number: usize, proof: &Proof) -> String {
-    format!(
-        "{} run {number}: {} of {} points, {:.0} s{}",
-        specimen.name,
-        proof.grade.points,
-        proof.grade.max_points,
-        proof.seconds,
-        proof
-            .differences
-            .iter()
-            .map(|difference| format!("\n     {difference}"))
-            .collect::<String>()
-    )
+    let mut line = format!(
+        "{} run {number}: {} of {} points, {:.0} s",
+        specimen.name, proof.grade.points, proof.grade.max_points, proof.seconds
+    );
+    for difference in &proof.differences {
+        let _ = write!(line, "\n     {difference}");
+    }
+    line
 }

@@ -84,11 +84,13 @@ pub fn footing(footing: &Footing) -> String {
     } else {
         ", its database to none in particular"
     };
-    text += &if footing.generator.is_empty() {
-        "; the load generator shared them.".to_owned()
+    if footing.generator.is_empty() {
+        text += "; the load generator shared them.";
     } else {
-        format!("; the load generator had {} to itself.", footing.generator)
-    };
+        text += "; the load generator had ";
+        text += &footing.generator;
+        text += " to itself.";
+    }
     text
 }
 

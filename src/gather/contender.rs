@@ -48,7 +48,7 @@ pub(super) struct Contender<'a> {
 /// A server that is ready to be loaded, or how the stage ended before.
 pub(super) enum Prepared<'a> {
     Ready(Box<Contender<'a>>),
-    Over(StageRun),
+    Over(Box<StageRun>),
 }
 
 impl<'r> Run<'r> {
@@ -100,14 +100,14 @@ impl<'r> Run<'r> {
         };
         if let Migrations::Failed { file, .. } = &migrations {
             let reason = format!("The migration {file} failed, so the server was not started.");
-            return Ok(Prepared::Over(over(ServerRun::NotReady {
+            return Ok(Prepared::Over(Box::new(over(ServerRun::NotReady {
                 reason,
                 output: String::new(),
-            })));
+            }))));
         }
         let server = match self.start(program, &own).await? {
             Ok(server) => server,
-            Err(not_ready) => return Ok(Prepared::Over(over(not_ready))),
+            Err(not_ready) => return Ok(Prepared::Over(Box::new(over(not_ready)))),
         };
         let statements = if is_submission {
             self.statements(stage, &server, &own).await?

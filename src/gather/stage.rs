@@ -43,13 +43,16 @@ impl Run<'_> {
     ) -> Result<()> {
         let before = evidence.stages.len();
         for attempt in 1..=ATTEMPTS {
-            let runs = self.attempt(stage, programs, ground, attempt).await?;
+            let runs = Box::pin(self.attempt(stage, programs, ground, attempt)).await?;
             evidence.stages.truncate(before);
             evidence.stages.extend(runs);
             let Some(why) = self.in_doubt(stage, evidence) else {
                 break;
             };
-            if attempt < ATTEMPTS && !self.order.is_full_length {
+            if self.order.is_full_length {
+                break;
+            }
+            if attempt < ATTEMPTS {
                 (self.on_event)(Event::Notice(format!(
                     "stage {} is measured again: {why}",
                     *stage.id
@@ -105,13 +108,11 @@ impl Run<'_> {
             of(ServerKind::Reference),
             of(ServerKind::Submission),
         ) {
-            return self
-                .duet(stage, [reference, submission], ground, attempt)
-                .await;
+            return Box::pin(self.duet(stage, [reference, submission], ground, attempt)).await;
         }
         let mut runs = Vec::new();
         for program in stage.servers.iter().filter_map(|kind| of(*kind)) {
-            runs.push(self.solo(stage, program, ground, attempt).await?);
+            runs.push(Box::pin(self.solo(stage, program, ground, attempt)).await?);
         }
         Ok(runs)
     }
@@ -131,7 +132,7 @@ impl Run<'_> {
             .prepare(stage, program, database, ground.migrates_itself)
             .await?;
         let run = match prepared {
-            Prepared::Over(run) => run,
+            Prepared::Over(run) => *run,
             Prepared::Ready(contender) => self.solo_load(*contender, attempt).await?,
         };
         self.end(&phase, started, told(&run));
@@ -170,8 +171,9 @@ impl Run<'_> {
         let stage = one.stage().to_owned();
         let is_judged = one.kind() == ServerKind::Submission;
         let window = plan.window;
+        let before = one.windows.len();
         one.leg(plan, began, |windows| {
-            let measured = window * u32::try_from(windows.len()).unwrap_or(u32::MAX);
+            let measured = window * u32::try_from(windows.len() - before).unwrap_or(u32::MAX);
             let so_far = SoFar {
                 stage: &stage,
                 windows,
@@ -201,11 +203,13 @@ impl Run<'_> {
         let runs = match self.prepare(stage, reference, database, false).await? {
             Prepared::Over(run) => {
                 // Without the yardstick there is nothing to compare with, but other things to see.
-                vec![run, self.solo(stage, submission, ground, attempt).await?]
+                vec![
+                    *run,
+                    Box::pin(self.solo(stage, submission, ground, attempt)).await?,
+                ]
             }
             Prepared::Ready(reference) => {
-                self.duet_load(stage, *reference, submission, ground, attempt)
-                    .await?
+                Box::pin(self.duet_load(stage, *reference, submission, ground, attempt)).await?
             }
         };
         let result = runs.iter().map(told).collect::<Vec<_>>().join("; ");
@@ -238,7 +242,7 @@ impl Run<'_> {
             Prepared::Over(run) => {
                 return Ok(vec![
                     reference.finish(Ended::Sure, attempt, None).await?,
-                    run,
+                    *run,
                 ]);
             }
             Prepared::Ready(submission) => *submission,

@@ -181,10 +181,10 @@ impl Worker {
         loop {
             now = Instant::now();
             self.roll(now);
-            if let Some(exhausted) = self.is_over(now) {
+            if let Some(exhausted) = self.is_over() {
                 return Ok(exhausted);
             }
-            self.expire(now)?;
+            self.expire(now);
             self.ask_again()?;
             self.wake_resting(now)?;
             self.send_due(now)?;
@@ -271,24 +271,20 @@ impl Worker {
             }
         } else if was_busy {
             self.end(index, step, now);
-            self.next(index, now)?;
+            self.next(index, now);
         }
         Ok(now)
     }
 
     /// What a user does after a request.
-    fn next(&mut self, index: usize, now: Instant) -> io::Result<()> {
+    fn next(&mut self, index: usize, now: Instant) {
         match &mut self.pacing {
-            Pacing::Closed { .. } => {
-                self.answered.push(index);
-                Ok(())
-            }
+            Pacing::Closed { .. } => self.answered.push(index),
             Pacing::Open { idle, full, .. } => {
                 if idle.is_empty() {
                     *full = now;
                 }
                 idle.push(index);
-                Ok(())
             }
         }
     }
@@ -404,7 +400,7 @@ impl Worker {
                 }
             } else {
                 self.end(index, step, Instant::now());
-                self.next(index, now)?;
+                self.next(index, now);
             }
         }
     }
@@ -513,9 +509,9 @@ impl Worker {
     }
 
     /// Ends requests whose deadline is over.
-    fn expire(&mut self, now: Instant) -> io::Result<()> {
+    fn expire(&mut self, now: Instant) {
         if now < self.next_deadline {
-            return Ok(());
+            return;
         }
         self.next_deadline = self.far;
         for index in 0..self.users.len() {
@@ -526,16 +522,15 @@ impl Worker {
             if user.deadline <= now {
                 user.connection.close();
                 self.end(index, Step::Failed(Failure::TimedOut), now);
-                self.next(index, now)?;
+                self.next(index, now);
             } else {
                 self.next_deadline = self.next_deadline.min(user.deadline);
             }
         }
-        Ok(())
     }
 
     /// `Some` when there is nothing left to do: whether that is because all requests were made.
-    fn is_over(&self, now: Instant) -> Option<bool> {
+    fn is_over(&self) -> Option<bool> {
         match &self.pacing {
             Pacing::Closed { active: 0, .. } => Some(true),
             // A request without an answer is seen to its end: a server that lets some hang must not
