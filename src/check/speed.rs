@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_submission_does_not_profit_from_a_reference_that_it_slows_down() {
         let reference = legs(0.0, &[13.0, 13.4, 80.0, 81.0, 79.0], false);
-        match judged(&reference, &legs(3.0, &[150.0, 148.0, 152.0], false)) {
+        match judged(&reference, &legs(3.0, &[70.0, 71.0, 69.0], false)) {
             Judgement::Ungraded { reason } => assert!(reason.contains("before it ran"), "{reason}"),
             other => panic!("{other:?}"),
         }
