@@ -4,6 +4,7 @@
 //! they must get. Who grades the grader? This.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use schemars::JsonSchema;
@@ -11,11 +12,14 @@ use serde::Deserialize;
 
 use crate::check::Material;
 use crate::content::{Assignment, Content};
+use crate::cores::Allotment;
 use crate::database;
 use crate::event::{Event, OnEvent};
-use crate::gather::{Order, gather};
+use crate::evidence::Evidence;
+use crate::gather::{Order, build, measure};
 use crate::grade::{Grade, Outcome, Verdict};
 use crate::judge::judge;
+use crate::process::{Command, Process};
 use crate::scratch::Scratch;
 
 /// `reference/<slug>/<specimen>/expected.yaml`.
@@ -33,6 +37,14 @@ pub struct Expected {
     pub verdicts: BTreeMap<String, Verdict>,
 }
 
+impl Expected {
+    /// The verdict that a criterion must get.
+    #[must_use]
+    pub fn of(&self, criterion: &str) -> Verdict {
+        *self.verdicts.get(criterion).unwrap_or(&self.otherwise)
+    }
+}
+
 /// A submission whose verdicts are known beforehand.
 #[derive(Debug, Clone)]
 pub struct Specimen {
@@ -47,16 +59,27 @@ pub struct Specimen {
 /// What a specimen got.
 #[derive(Debug, Clone)]
 pub struct Proof {
-    /// The specimen's name.
-    pub name: String,
-    /// What it proves.
-    pub proves: String,
     /// Its grade.
     pub grade: Grade,
+    /// What the grade rests on.
+    pub evidence: Evidence,
     /// Where the grade is not as expected, one sentence each.
     pub differences: Vec<String>,
     /// Wall time.
     pub seconds: f64,
+}
+
+/// How specimens are measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Measuring<'a> {
+    /// Where Postgres comes from.
+    pub database: &'a database::Choice,
+    /// How often.
+    pub repeat: u32,
+    /// With a program beside it that never lets go of one processor.
+    pub has_noise: bool,
+    /// Every stage to its full length, however sure one is before.
+    pub is_full_length: bool,
 }
 
 /// The solution, and then all specimens of an exercise in name order.
@@ -114,18 +137,19 @@ pub fn specimens(content: &Content, assignment: &Assignment) -> Result<Vec<Speci
     Ok(specimens)
 }
 
-/// Grades a specimen and compares.
+/// Grades a specimen, as often as wanted, and compares. It is built once; `on_proof` gets each grade.
 ///
 /// # Errors
-/// When the machine fails.
+/// When the machine fails, or `on_proof` does.
 pub async fn prove(
     content: &Content,
     assignment: &Assignment,
     specimen: &Specimen,
-    database: &database::Choice,
+    measuring: Measuring<'_>,
     on_event: OnEvent<'_>,
-) -> Result<Proof> {
-    let started = std::time::Instant::now();
+    mut on_proof: impl FnMut(Proof) -> Result<()>,
+) -> Result<()> {
+    let mut started = Instant::now();
     on_event(Event::Notice(format!(
         "{}: {}",
         specimen.name, specimen.expected.proves
@@ -138,29 +162,53 @@ pub async fn prove(
         name: specimen.name.clone(),
         content,
         assignment,
-        database,
+        database: measuring.database,
+        is_full_length: measuring.is_full_length,
     };
-    let evidence = gather(&order, &scratch, on_event)
-        .await
-        .with_context(|| format!("grade the specimen {}", specimen.name))?;
     // The specimens' answers are the key's own; here that is no sign of a copy.
     let material = Material {
         key: String::new(),
         ..assignment.material.clone()
     };
-    let grade = judge(
-        &assignment.exercise,
-        &assignment.rubric,
-        &material,
-        &evidence,
-    );
-    Ok(Proof {
-        name: specimen.name.clone(),
-        proves: specimen.expected.proves.clone(),
-        differences: differences(&specimen.expected, &grade),
-        grade,
-        seconds: started.elapsed().as_secs_f64(),
-    })
+    let failing = || format!("grade the specimen {}", specimen.name);
+    let built = build(&order, &scratch, on_event)
+        .await
+        .with_context(failing)?;
+    for _ in 0..measuring.repeat {
+        let noise = measuring
+            .has_noise
+            .then(|| hog(assignment, &scratch))
+            .transpose()?;
+        let evidence = measure(&order, &built, &scratch, on_event)
+            .await
+            .with_context(failing)?;
+        drop(noise);
+        let grade = judge(
+            &assignment.exercise,
+            &assignment.rubric,
+            &material,
+            &evidence,
+        );
+        on_proof(Proof {
+            differences: differences(&specimen.expected, &grade),
+            grade,
+            evidence,
+            seconds: started.elapsed().as_secs_f64(),
+        })?;
+        started = Instant::now();
+    }
+    Ok(())
+}
+
+/// A program that never lets go of one of the processors that serve. Dropping it ends it.
+fn hog(assignment: &Assignment, scratch: &Scratch) -> Result<Process> {
+    let wanted = assignment.exercise.server.cores;
+    let last = Allotment::new(wanted).served.last().copied();
+    Command::new("sh", scratch.path())
+        .args(["-c", "while :; do :; done"])
+        .cores(last.as_slice())
+        .start(scratch)
+        .context("make noise")
 }
 
 /// Where a grade is not what was expected.
@@ -173,10 +221,7 @@ fn differences(expected: &Expected, grade: &Grade) -> Vec<String> {
         ));
     }
     for criterion in &grade.criteria {
-        let wanted = *expected
-            .verdicts
-            .get(&criterion.id)
-            .unwrap_or(&expected.otherwise);
+        let wanted = expected.of(&criterion.id);
         if criterion.verdict != wanted {
             differences.push(format!(
                 "{} is {:?} instead of {wanted:?}: {}",
@@ -194,4 +239,109 @@ fn differences(expected: &Expected, grade: &Grade) -> Vec<String> {
         }
     }
     differences
+}
+
+/// How the verdicts on a specimen differed from what they must be, over all its proofs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flips {
+    /// Verdicts in all.
+    pub verdicts: u64,
+    /// Points that its `expected.yaml` denies it: a fault that noise hid, or cheating that paid.
+    pub too_good: u64,
+    /// Points that were taken for no fault of its own.
+    pub too_bad: u64,
+    /// The machine could not tell.
+    pub ungraded: u64,
+    /// Each criterion and verdict that was not expected: how often, and why the last time.
+    pub unexpected: BTreeMap<(String, Verdict), (u64, String)>,
+}
+
+impl Flips {
+    /// Adds the verdicts of one grade.
+    pub fn add(&mut self, expected: &Expected, grade: &Grade) {
+        for criterion in &grade.criteria {
+            self.verdicts += 1;
+            let wanted = expected.of(&criterion.id);
+            if criterion.verdict == wanted {
+                continue;
+            }
+            match (criterion.verdict, rank(criterion.verdict) > rank(wanted)) {
+                (Verdict::Ungraded, _) => self.ungraded += 1,
+                (_, true) => self.too_good += 1,
+                (_, false) => self.too_bad += 1,
+            }
+            let why = criterion.reason.as_ref().or(criterion.actual.as_ref());
+            let key = (criterion.id.clone(), criterion.verdict);
+            let (count, last) = self.unexpected.entry(key).or_default();
+            *count += 1;
+            *last = why.cloned().unwrap_or_default();
+        }
+    }
+}
+
+/// More points, higher.
+fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Met => 2,
+        Verdict::PartlyMet => 1,
+        Verdict::NotMet | Verdict::Skipped | Verdict::Ungraded => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grade::CriterionGrade;
+
+    fn grade(verdict: Verdict) -> Grade {
+        Grade {
+            outcome: Outcome::Failed,
+            points: 0,
+            max_points: 1,
+            pass_mark: 1,
+            criteria: vec![CriterionGrade {
+                id: "speed".into(),
+                title: String::new(),
+                points: 0,
+                max_points: 1,
+                must: false,
+                basis: None,
+                verdict,
+                expected: String::new(),
+                actual: None,
+                reason: Some("why".into()),
+                hint: None,
+                look_at: None,
+                needs_review: false,
+                answer: None,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_flip_is_too_good_or_too_bad_and_what_the_machine_owes_is_neither() {
+        let mut flips = Flips::default();
+        let expected = Expected {
+            proves: String::new(),
+            outcome: Outcome::Failed,
+            otherwise: Verdict::NotMet,
+            verdicts: BTreeMap::new(),
+        };
+        for verdict in [Verdict::NotMet, Verdict::Met, Verdict::Ungraded] {
+            flips.add(&expected, &grade(verdict));
+        }
+        let expected = Expected {
+            otherwise: Verdict::Met,
+            ..expected
+        };
+        flips.add(&expected, &grade(Verdict::NotMet));
+        let Flips {
+            verdicts,
+            too_good,
+            too_bad,
+            ungraded,
+            ..
+        } = flips;
+        assert_eq!((verdicts, too_good, too_bad, ungraded), (4, 1, 1, 1));
+    }
 }

@@ -16,9 +16,11 @@ pub mod results;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::evidence::{Evidence, Fact, Load, Migrations, ServerRun, StageSeen};
+use crate::evidence::{
+    Connections, Evidence, Fact, Leg, Load, Migrations, ServerRun, StageSeen, Window,
+};
 use crate::exercise::{Exercise, ServerKind};
-use crate::grade::AnswerGrade;
+use crate::grade::{AnswerGrade, Basis};
 use crate::yaml::Located;
 
 /// What a check may use beside the evidence: the author's side of the matter.
@@ -211,6 +213,96 @@ impl Check {
         }
         names
     }
+}
+
+/// What a stage has shown of the submission while it goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct SoFar<'a> {
+    /// The stage's id.
+    pub stage: &'a str,
+    /// All windows so far.
+    pub windows: &'a [Window],
+    /// Attempts to connect in all legs that are over. `None` while the first goes on: the log is
+    /// read between legs.
+    pub connections: Option<&'a Connections>,
+    /// The reference's legs so far.
+    pub reference: &'a [Leg],
+    /// The submission's.
+    pub submission: &'a [Leg],
+}
+
+impl Check {
+    /// Whether it needs to know more of the stage that goes on: its verdict could still change.
+    #[must_use]
+    pub fn is_open(&self, so_far: SoFar<'_>) -> bool {
+        match self {
+            Self::SuccessRate(check) if *check.stage == so_far.stage => check.is_open(so_far),
+            Self::Connections(check) if *check.stage == so_far.stage => check.is_open(so_far),
+            Self::Speed(check) if *check.stage == so_far.stage => check.is_open(so_far),
+            _ => false,
+        }
+    }
+
+    /// Whether it compares the submission with the reference in a stage, so that the two must be
+    /// loaded in turn.
+    #[must_use]
+    pub fn compares(&self, stage: &str) -> bool {
+        matches!(self, Self::Speed(check) if *check.stage == stage)
+    }
+
+    /// Whether it judges what was seen in a stage.
+    #[must_use]
+    pub fn looks_at(&self, stage: &str) -> bool {
+        self.names().stages.iter().any(|id| ***id == *stage)
+    }
+
+    /// What its verdicts rest on.
+    #[must_use]
+    pub fn basis(&self) -> Basis {
+        match self {
+            Self::Build(_)
+            | Self::Api(_)
+            | Self::Connections(_)
+            | Self::Plan(_)
+            | Self::Data(_) => Basis::Counted,
+            Self::SuccessRate(_) | Self::Speed(_) => Basis::Clocked,
+            Self::Answer(_) | Self::Results(_) => Basis::Read,
+        }
+    }
+}
+
+/// Others may take this share of the processors before what is clocked is in doubt. A quiet machine
+/// shows a tenth of it.
+const OTHERS: f64 = 0.15;
+/// So may the hypervisor.
+const STOLEN: f64 = 0.15;
+
+/// What else was on the machine while legs were measured, if it was enough to matter: the share of
+/// the processors that it took, and one sentence.
+fn disturbance(legs: &[Leg]) -> Option<(f64, String)> {
+    let mean = |of: fn(&Leg) -> Option<f64>| {
+        let known = || legs.iter().filter_map(|leg| Some((of(leg)?, leg.seconds)));
+        let seconds: f64 = known().map(|(_, seconds)| seconds).sum();
+        known().map(|(share, seconds)| share * seconds).sum::<f64>() / seconds.max(1e-9)
+    };
+    let (others, stolen) = (
+        mean(|leg| leg.machine.others),
+        mean(|leg| leg.machine.stolen),
+    );
+    let sentence = if others > OTHERS {
+        format!(
+            "Other programs used {:.0} % of the processors meanwhile.",
+            others * 100.0
+        )
+    } else if stolen > STOLEN {
+        format!(
+            "{:.0} % of the processors' time went to other virtual machines meanwhile.",
+            stolen * 100.0
+        )
+    } else {
+        return None;
+    };
+    Some((others + stolen, sentence))
 }
 
 /// Why a stage of the submission holds nothing to judge.

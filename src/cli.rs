@@ -5,6 +5,7 @@
 mod check;
 mod exercise;
 mod machine;
+mod proof;
 mod rubric;
 
 use std::future::Future;

@@ -80,17 +80,16 @@ struct Inner {
     /// The roles that the grader itself logs in with.
     grader: Mutex<BTreeSet<String>>,
     /// Kept for its `Drop`; the last field, so that the sessions above are closed before.
-    _backend: Backend,
+    backend: Backend,
 }
 
 /// What ends a server that was started, or cleans up on one that was given.
 #[derive(Debug)]
-#[expect(dead_code, reason = "held for their Drop")]
 enum Backend {
     #[cfg(feature = "docker")]
     Container(container::Server),
     Local(local::Server),
-    Url(url::Tenancy),
+    Url(#[expect(dead_code, reason = "held for its Drop")] url::Tenancy),
 }
 
 /// Where a server is, and who logs in.
@@ -138,13 +137,15 @@ const WAY_OUT: &str = "install Docker, or Postgres' programs (Debian: apt-get in
 impl Database {
     /// Starts a server, or takes the one that was given, and tells which one and why.
     ///
-    /// `image` is the container's name and tag; `FEEDGRADE_POSTGRES_IMAGE` overrides it.
+    /// `image` is the container's name and tag; `FEEDGRADE_POSTGRES_IMAGE` overrides it. A server
+    /// that is started is held to the processors `cores`; to none in particular when there are none.
     ///
     /// # Errors
     /// When there is no Postgres to be had; two lines, the second says the way out.
     pub async fn start(
         choice: &Choice,
         image: &str,
+        cores: &[usize],
         scratch: &Scratch,
         on_event: OnEvent<'_>,
     ) -> Result<Self> {
@@ -153,17 +154,17 @@ impl Database {
                 let (tenancy, login, reason) = url::start(url, scratch).await?;
                 Self::open(Kind::Url, reason, login, Backend::Url(tenancy), scratch).await?
             }
-            Choice::Container => Self::container(image, scratch, on_event)
+            Choice::Container => Self::container(image, cores, scratch, on_event)
                 .await
                 .map_err(|why| anyhow!("no database in a container: {why:#}\n{WAY_OUT}"))?,
-            Choice::Local => Self::local(None, scratch)
+            Choice::Local => Self::local(None, cores, scratch)
                 .await
                 .map_err(|why| anyhow!("no local database: {why:#}\n{WAY_OUT}"))?,
-            Choice::Auto => match Self::container(image, scratch, on_event).await {
+            Choice::Auto => match Self::container(image, cores, scratch, on_event).await {
                 Ok(database) => database,
                 Err(why) => {
                     let why = one_line(&format!("{why:#}"));
-                    Self::local(Some(&why), scratch)
+                    Self::local(Some(&why), cores, scratch)
                         .await
                         .map_err(|not_local| {
                             anyhow!(
@@ -180,9 +181,14 @@ impl Database {
     }
 
     #[cfg(feature = "docker")]
-    async fn container(image: &str, scratch: &Scratch, on_event: OnEvent<'_>) -> Result<Self> {
+    async fn container(
+        image: &str,
+        cores: &[usize],
+        scratch: &Scratch,
+        on_event: OnEvent<'_>,
+    ) -> Result<Self> {
         let image = self::image(image);
-        let (server, login, reason) = container::start(&image, scratch, on_event).await?;
+        let (server, login, reason) = container::start(&image, cores, scratch, on_event).await?;
         Self::open(
             Kind::Container,
             reason,
@@ -195,14 +201,14 @@ impl Database {
 
     #[cfg(not(feature = "docker"))]
     #[expect(clippy::unused_async, reason = "the same as with the feature `docker`")]
-    async fn container(_: &str, _: &Scratch, _: OnEvent<'_>) -> Result<Self> {
+    async fn container(_: &str, _: &[usize], _: &Scratch, _: OnEvent<'_>) -> Result<Self> {
         anyhow::bail!("this feedgrade was built without the feature `docker`")
     }
 
     /// `instead` says why there is no container.
-    async fn local(instead: Option<&str>, scratch: &Scratch) -> Result<Self> {
+    async fn local(instead: Option<&str>, cores: &[usize], scratch: &Scratch) -> Result<Self> {
         let programs = programs::find(scratch).await?;
-        let (server, login) = local::start(&programs, scratch).await?;
+        let (server, login) = local::start(&programs, cores, scratch).await?;
         let mut reason = format!(
             "Postgres {} from {}",
             programs.version,
@@ -255,7 +261,7 @@ impl Database {
                 reader_settings,
                 database_settings,
                 prefix: format!("feedgrade_{}", scratch.session()),
-                _backend: backend,
+                backend,
             }),
         };
         if kind != Kind::Url {
@@ -281,6 +287,17 @@ impl Database {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.inner.version
+    }
+
+    /// Its first process, if that is on this machine and can be seen.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        match &self.inner.backend {
+            #[cfg(feature = "docker")]
+            Backend::Container(server) => server.pid,
+            Backend::Local(server) => Some(server.pid()),
+            Backend::Url(_) => None,
+        }
     }
 
     /// The settings that can move a verdict, as the server tells them.

@@ -17,7 +17,7 @@ use crate::query_plan::QueryPlan;
 use crate::submission::AnswersFile;
 
 /// The version of `evidence.json` that this program writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// All that was seen of one submission in one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -83,10 +83,26 @@ pub struct Environment {
     pub settings: BTreeMap<String, String>,
     /// Processors that this process may use.
     pub cores: usize,
+    /// Who got which of them.
+    #[serde(default)]
+    pub footing: Footing,
     /// `rustc --version`.
     pub rustc: String,
     /// Operating system and architecture, e.g. `linux x86_64`.
     pub platform: String,
+}
+
+/// Which processors served and which sent load, as lists like `0-1`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Footing {
+    /// How many the exercise wants for the server and its database together.
+    pub wanted: usize,
+    /// Those that the server was held to; empty when it was held to none.
+    pub server: String,
+    /// Those that the database was held to; empty when it was held to none.
+    pub database: String,
+    /// Those that the load generator had to itself; empty when it shared the server's.
+    pub generator: String,
 }
 
 /// How long a phase took.
@@ -267,6 +283,54 @@ pub struct StageSeen {
     pub during_load: Vec<ProbeRun>,
     /// Digests of seeded rows before the migrations and after the load.
     pub kept_rows: Vec<KeptRows>,
+    /// The load once more, leg by leg.
+    pub legs: Vec<Leg>,
+    /// Why measuring ended when it did.
+    pub ended: Ended,
+    /// How often the stage was measured: again when others had used the machine meanwhile.
+    pub attempts: u32,
+}
+
+/// One leg of a stage: servers that are compared are loaded in turn, for a second or two each.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Leg {
+    /// When measuring began, in seconds since the stage did, three decimals.
+    pub at: f64,
+    /// Seconds measured, three decimals.
+    pub seconds: f64,
+    /// As in [`Load`].
+    pub requests: u64,
+    /// Those that did not succeed.
+    pub failed: u64,
+    /// 99th percentile of the latency in ms.
+    pub p99_ms: f64,
+    /// The load generator was never idle, so the server may be faster than measured.
+    pub at_ceiling: bool,
+    /// What else was on the machine.
+    pub machine: Machine,
+}
+
+/// What the kernel counted of the machine while a load ran. Null where it does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Machine {
+    /// The share of all processor time, 0 to 1, that went to processes which had no part in the
+    /// load.
+    pub others: Option<f64>,
+    /// The share that the hypervisor gave to other machines.
+    pub stolen: Option<f64>,
+    /// The share of the time in which something waited for a processor, the load itself included
+    /// (pressure-stall information).
+    pub pressure: Option<f64>,
+}
+
+/// Why measuring ended when it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// Going on could not have changed a verdict; see `sequential`.
+    Sure,
+    /// The longest time that the exercise allows was over.
+    OutOfTime,
 }
 
 /// What one stretch of load measured. Warm-up is left out.
@@ -294,7 +358,7 @@ pub struct Load {
     pub errors: BTreeMap<String, u64>,
     /// Connections that the generator had to open again.
     pub reconnects: u64,
-    /// Requests without an answer when the time was over. They are in no other figure.
+    /// Requests that were answered well, but only when the time was over. They are in no other figure.
     #[serde(default)]
     pub unfinished: u64,
     /// Closed loop: users who got no successful answer in the whole measured time. A server that
@@ -303,6 +367,9 @@ pub struct Load {
     pub starved: u64,
     /// One value a second.
     pub per_second: Vec<Second>,
+    /// One value a window, where a stage was measured in windows shorter than a second.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
     /// Each kind of request by itself, in the order in which they were given.
     #[serde(default)]
     pub targets: Vec<TargetLoad>,
@@ -358,6 +425,15 @@ pub struct Generator {
     pub worst_lag_ms: f64,
     /// Its busiest thread was never idle, so the server may be faster than measured.
     pub at_ceiling: bool,
+}
+
+/// One window of a load, e.g. a quarter of a second: what sequential tests count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Window {
+    /// Requests that ended in it.
+    pub requests: u64,
+    /// Those that did not succeed.
+    pub failed: u64,
 }
 
 /// One second of a load.
@@ -429,4 +505,87 @@ pub struct KeptRows {
     /// The same query at the end of the stage, or the database's message: then the table is no
     /// longer what it was.
     pub after: Result<Value, String>,
+}
+
+/// Evidence for the tests of whoever judges it.
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::*;
+
+    /// Nothing but a build.
+    pub(crate) fn evidence(outcome: BuildOutcome) -> Evidence {
+        Evidence {
+            version: VERSION,
+            exercise: "tiny".into(),
+            submission: "ann".into(),
+            started_at: "2026-01-01T00:00:00Z".into(),
+            environment: Environment {
+                feedgrade: "0".into(),
+                database: "none".into(),
+                database_reason: String::new(),
+                postgres: String::new(),
+                settings: BTreeMap::new(),
+                cores: 2,
+                footing: Footing::default(),
+                rustc: String::new(),
+                platform: String::new(),
+            },
+            answers: AnswersFile::Missing,
+            build: Build {
+                outcome,
+                seconds: 1.0,
+                dependencies_reused: true,
+                notes: vec![],
+            },
+            api: None,
+            stages: vec![],
+            phases: vec![],
+        }
+    }
+
+    /// Evidence of a stage in which the reference and the submission were loaded in turn.
+    pub(crate) fn loaded(stage: &str, reference: &[Leg], submission: &[Leg]) -> Evidence {
+        let run = |server, legs: &[Leg]| StageRun {
+            stage: stage.into(),
+            server,
+            migrations: Migrations::NotWanted,
+            run: ServerRun::Ran {
+                ready_after: 0.1,
+                seen: StageSeen {
+                    statements: vec![],
+                    load: Fact::Seen(Load {
+                        users: 100,
+                        requests: legs.iter().map(|leg| leg.requests).sum(),
+                        success_rate: 1.0,
+                        windows: legs
+                            .iter()
+                            .flat_map(|leg| {
+                                let window = Window {
+                                    requests: leg.requests / 4,
+                                    failed: leg.failed / 4,
+                                };
+                                [window; 4]
+                            })
+                            .collect(),
+                        ..Load::default()
+                    }),
+                    connections: Fact::Unknown { why: String::new() },
+                    during_load: vec![],
+                    kept_rows: vec![],
+                    legs: legs.to_vec(),
+                    ended: Ended::Sure,
+                    attempts: 1,
+                },
+                died: None,
+                output: String::new(),
+            },
+        };
+        Evidence {
+            stages: vec![
+                run(ServerKind::Reference, reference),
+                run(ServerKind::Submission, submission),
+            ],
+            ..evidence(BuildOutcome::Built)
+        }
+    }
 }

@@ -85,6 +85,9 @@ pub struct ServerSpec {
     pub ready: String,
     /// Deadline for that, in seconds.
     pub seconds: u64,
+    /// Processors that the server and its database are held to together: on a machine with many, a
+    /// fault may not show that does on one with few.
+    pub cores: usize,
 }
 
 impl Default for ServerSpec {
@@ -92,6 +95,7 @@ impl Default for ServerSpec {
         Self {
             ready: "/health".into(),
             seconds: 20,
+            cores: 2,
         }
     }
 }
@@ -248,7 +252,8 @@ pub struct LoadSpec {
     pub request: Request,
     /// Concurrent users, one keep-alive connection each.
     pub users: u32,
-    /// How long it is measured, in seconds, 30 at most.
+    /// How long each server is measured at the longest, in seconds, 30 at most. It ends earlier, as
+    /// soon as going on could not change a verdict.
     pub seconds: f64,
     /// How long it runs before that, unmeasured, in seconds.
     pub warm_up: f64,

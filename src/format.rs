@@ -10,6 +10,7 @@
 pub mod escape;
 pub mod figure;
 pub mod columns;
+pub mod measured;
 pub mod plan;
 pub mod plot;
 pub mod chart;

@@ -4,9 +4,11 @@
 //! the machine fails to do becomes an error, and then there is no grade.
 
 mod program;
+mod contender;
 mod stage;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -14,10 +16,11 @@ use serde_json::Value;
 
 use crate::cargo;
 use crate::content::{Assignment, Content};
+use crate::cores::{self, Allotment};
 use crate::database::{self, ClonedDatabase, Database};
 use crate::event::{Event, OnEvent};
 use crate::evidence::{
-    self, Environment, Evidence, Migrations, Phase, ProbeRun, ServerRun, StageRun,
+    self, Environment, Evidence, Footing, Migrations, Phase, ProbeRun, ServerRun, StageRun,
 };
 use crate::exercise::ServerKind;
 use crate::probing;
@@ -39,6 +42,8 @@ pub struct Order<'a> {
     pub assignment: &'a Assignment,
     /// Where Postgres comes from.
     pub database: &'a database::Choice,
+    /// Measures every stage to its full length, however sure one is before.
+    pub is_full_length: bool,
 }
 
 /// Gathers the evidence of one submission.
@@ -50,38 +55,76 @@ pub async fn gather(
     scratch: &Scratch,
     on_event: OnEvent<'_>,
 ) -> Result<Evidence> {
-    let mut run = Run {
-        order,
-        scratch,
-        on_event,
-        phases: Vec::new(),
-    };
+    let built = build(order, scratch, on_event).await?;
+    measure(order, &built, scratch, on_event).await
+}
+
+/// What was built, and what is known so far.
+#[derive(Debug)]
+pub struct Built {
+    /// The submission's own first; none when it was not built.
+    programs: Vec<Program>,
+    evidence: Evidence,
+}
+
+/// Builds all servers, and reads the answers.
+///
+/// # Errors
+/// As [`gather`].
+pub async fn build(order: &Order<'_>, scratch: &Scratch, on_event: OnEvent<'_>) -> Result<Built> {
+    let mut run = Run::new(order, scratch, on_event);
     let started_at = jiff::Timestamp::now().to_string();
     let folder = scratch.path().join("submission");
     // Before the build, which could change them.
     let answers = sandbox::read_answers(order.submission)?;
     let built = run.build_submission(&folder).await?;
-    let mut evidence = Evidence {
-        version: evidence::VERSION,
-        exercise: order.assignment.exercise.slug.value.clone(),
-        submission: order.name.clone(),
-        started_at,
-        environment: environment(scratch).await?,
-        answers,
-        build: built.build,
-        api: None,
-        stages: Vec::new(),
-        phases: Vec::new(),
-    };
+    let mut programs = Vec::new();
     if let Some(binary) = built.binary {
-        let submission = Program {
+        programs.push(Program {
             kind: ServerKind::Submission,
             binary,
             folder,
-        };
-        run.run_servers(submission, &mut evidence).await?;
+        });
+        for kind in [ServerKind::Starter, ServerKind::Reference] {
+            let stages = &order.assignment.exercise.stages;
+            if stages.iter().any(|stage| stage.servers.contains(&kind)) {
+                programs.push(run.build_own(kind).await?);
+            }
+        }
     }
-    evidence.phases = run.phases;
+    Ok(Built {
+        programs,
+        evidence: Evidence {
+            version: evidence::VERSION,
+            exercise: order.assignment.exercise.slug.value.clone(),
+            submission: order.name.clone(),
+            started_at,
+            environment: environment(scratch).await?,
+            answers,
+            build: built.build,
+            api: None,
+            stages: Vec::new(),
+            phases: run.phases,
+        },
+    })
+}
+
+/// Runs what was built, on a database of its own. May be called again, and measures anew.
+///
+/// # Errors
+/// As [`gather`].
+pub async fn measure(
+    order: &Order<'_>,
+    built: &Built,
+    scratch: &Scratch,
+    on_event: OnEvent<'_>,
+) -> Result<Evidence> {
+    let mut run = Run::new(order, scratch, on_event);
+    let mut evidence = built.evidence.clone();
+    if !built.programs.is_empty() {
+        run.run_servers(&built.programs, &mut evidence).await?;
+    }
+    evidence.phases.extend(run.phases);
     Ok(evidence)
 }
 
@@ -89,10 +132,47 @@ struct Run<'a> {
     order: &'a Order<'a>,
     scratch: &'a Scratch,
     on_event: OnEvent<'a>,
+    cores: Allotment,
     phases: Vec<Phase>,
+    clones: AtomicU32,
 }
 
-impl Run<'_> {
+/// The databases of a run.
+struct Ground {
+    database: Database,
+    /// The reference's own, so that nothing that a submission does to its database touches the
+    /// yardstick. `None` on a server that was given, which is the only one there is.
+    reference: Option<Database>,
+    /// The submission changes its database itself when it starts.
+    migrates_itself: bool,
+}
+
+impl Ground {
+    fn of(&self, kind: ServerKind) -> &Database {
+        match &self.reference {
+            Some(database) if kind == ServerKind::Reference => database,
+            _ => &self.database,
+        }
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(order: &'a Order<'a>, scratch: &'a Scratch, on_event: OnEvent<'a>) -> Self {
+        Self {
+            order,
+            scratch,
+            on_event,
+            cores: Allotment::new(order.assignment.exercise.server.cores),
+            phases: Vec::new(),
+            clones: AtomicU32::new(0),
+        }
+    }
+
+    /// For names that are used once.
+    fn next_number(&self) -> u32 {
+        self.clones.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn begin(&self, name: &str, expected: Option<f64>) -> Instant {
         (self.on_event)(Event::PhaseStarted {
             name: name.to_owned(),
@@ -115,32 +195,88 @@ impl Run<'_> {
         });
     }
 
-    async fn run_servers(&mut self, submission: Program, evidence: &mut Evidence) -> Result<()> {
+    async fn run_servers(&mut self, programs: &[Program], evidence: &mut Evidence) -> Result<()> {
         let exercise = &self.order.assignment.exercise;
-        let mut programs = vec![submission];
-        for kind in [ServerKind::Starter, ServerKind::Reference] {
-            if exercise
-                .stages
-                .iter()
-                .any(|stage| stage.servers.contains(&kind))
-            {
-                programs.push(self.build_own(kind).await?);
+        let mut ground = self.start_databases(programs, evidence).await?;
+        let (api, migrates_itself) = self.api(&programs[0], &ground.database).await?;
+        ground.migrates_itself = migrates_itself;
+        let not_ready = match &api {
+            ServerRun::Ran { .. } => None,
+            ServerRun::NotReady { reason, output } => Some((reason.clone(), output.clone())),
+        };
+        evidence.api = Some(api);
+        for stage in &exercise.stages {
+            match &not_ready {
+                None => self.stage(stage, programs, &ground, evidence).await?,
+                // It was not ready when it was alone; load would add nothing but minutes.
+                Some((reason, output)) if stage.servers.contains(&ServerKind::Submission) => {
+                    evidence.stages.push(StageRun {
+                        stage: stage.id.value.clone(),
+                        server: ServerKind::Submission,
+                        migrations: Migrations::NotWanted,
+                        run: ServerRun::NotReady {
+                            reason: reason.clone(),
+                            output: output.clone(),
+                        },
+                    });
+                }
+                Some(_) => {}
             }
         }
+        let phase = "stop Postgres";
+        let started = self.begin(phase, None);
+        drop(ground);
+        self.end(phase, started, "");
+        Ok(())
+    }
+
+    /// Starts the databases and fills them.
+    async fn start_databases(
+        &mut self,
+        programs: &[Program],
+        evidence: &mut Evidence,
+    ) -> Result<Ground> {
+        let exercise = &self.order.assignment.exercise;
+        let (image, cores) = (&exercise.database.image, &self.cores.served);
         let phase = "start Postgres";
         let started = self.begin(phase, None);
         let database = Database::start(
             self.order.database,
-            &exercise.database.image,
+            image,
+            cores,
             self.scratch,
             self.on_event,
         )
         .await?;
+        let again = match database.kind() {
+            database::Kind::Container => Some(database::Choice::Container),
+            database::Kind::Local => Some(database::Choice::Local),
+            database::Kind::Url => None,
+        };
+        let has_reference = programs
+            .iter()
+            .any(|program| program.kind == ServerKind::Reference);
+        let reference = match again.filter(|_| has_reference) {
+            Some(choice) => {
+                Some(Database::start(&choice, image, cores, self.scratch, &|_| {}).await?)
+            }
+            None => None,
+        };
+        let held = cores::list(cores);
         evidence.environment = Environment {
             database: database.kind().to_string(),
             database_reason: database.reason().to_owned(),
             postgres: database.version().to_owned(),
             settings: database.settings().await?,
+            footing: Footing {
+                wanted: exercise.server.cores,
+                database: match database.kind() {
+                    database::Kind::Url => String::new(),
+                    _ => held.clone(),
+                },
+                server: held,
+                generator: cores::list(&self.cores.generator),
+            },
             ..evidence.environment.clone()
         };
         self.end(phase, started, database.reason());
@@ -148,56 +284,21 @@ impl Run<'_> {
         let phase = "seed the database";
         let started = self.begin(phase, None);
         let folder = format!("exercises/{}/starter", *exercise.slug);
-        let schema = self
-            .order
-            .content
-            .source(&format!("{folder}/{}", exercise.database.schema))?;
-        let seed = self
-            .order
-            .content
-            .source(&format!("{folder}/{}", exercise.database.seed))?;
-        database
-            .make_template(&schema.text, &seed.text)
-            .await
-            .with_context(|| format!("run {} and {}", schema.name, seed.name))?;
-        self.end(phase, started, "");
-
-        let (api, migrates_itself) = self.api(&programs[0], &database).await?;
-        let not_ready = match &api {
-            ServerRun::Ran { .. } => None,
-            ServerRun::NotReady { reason, output } => Some((reason.clone(), output.clone())),
-        };
-        evidence.api = Some(api);
-        for stage in &exercise.stages {
-            for kind in &stage.servers {
-                let Some(program) = programs.iter().find(|program| program.kind == *kind) else {
-                    continue;
-                };
-                let run = match &not_ready {
-                    // It was not ready when it was alone; load would add nothing but minutes.
-                    Some((reason, output)) if *kind == ServerKind::Submission => StageRun {
-                        stage: stage.id.value.clone(),
-                        server: *kind,
-                        migrations: Migrations::NotWanted,
-                        run: ServerRun::NotReady {
-                            reason: reason.clone(),
-                            output: output.clone(),
-                        },
-                    },
-                    Some(_) => continue,
-                    None => {
-                        self.stage(stage, program, &database, migrates_itself)
-                            .await?
-                    }
-                };
-                evidence.stages.push(run);
-            }
+        let content = self.order.content;
+        let schema = content.source(&format!("{folder}/{}", exercise.database.schema))?;
+        let seed = content.source(&format!("{folder}/{}", exercise.database.seed))?;
+        for database in [Some(&database), reference.as_ref()].into_iter().flatten() {
+            database
+                .make_template(&schema.text, &seed.text)
+                .await
+                .with_context(|| format!("run {} and {}", schema.name, seed.name))?;
         }
-        let phase = "stop Postgres";
-        let started = self.begin(phase, None);
-        drop(database);
         self.end(phase, started, "");
-        Ok(())
+        Ok(Ground {
+            database,
+            reference,
+            migrates_itself: false,
+        })
     }
 
     /// Asks the submission everything that the exercise's probes ask, without load. Also finds out
@@ -307,6 +408,7 @@ async fn environment(scratch: &Scratch) -> Result<Environment> {
         postgres: String::new(),
         settings: std::collections::BTreeMap::new(),
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        footing: Footing::default(),
         rustc: cargo::rustc_version(scratch).await?,
         platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
     })

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The answer to one criterion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All points.
@@ -17,6 +19,18 @@ pub enum Verdict {
     Skipped,
     /// The harness or the machine failed to establish a fact: no points are taken or given.
     Ungraded,
+}
+
+/// What a verdict rests on, and so whether noise can touch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// On things that were counted or compared: another run on another machine gives the same.
+    Counted,
+    /// On the clock: measured until it was sure, or not judged.
+    Clocked,
+    /// On what the learner wrote.
+    Read,
 }
 
 /// What all verdicts together mean.
@@ -44,6 +58,9 @@ pub struct CriterionGrade {
     pub max_points: u32,
     /// Whether passing needs it.
     pub must: bool,
+    /// What the verdict rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// The verdict.
     pub verdict: Verdict,
     /// What was wanted.

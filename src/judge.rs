@@ -133,6 +133,7 @@ fn grade_of(criterion: &Criterion, finding: Finding) -> CriterionGrade {
         points,
         max_points: criterion.points,
         must: criterion.must,
+        basis: Some(criterion.check.basis()),
         verdict,
         expected: finding.expected,
         actual: finding.actual,
@@ -164,38 +165,9 @@ pub(crate) fn share_of(points: u32, share: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Build, BuildOutcome, Environment};
-    use crate::submission::AnswersFile;
+    use crate::evidence::BuildOutcome;
+    use crate::evidence::sample::evidence;
     use crate::yaml::Source;
-
-    fn evidence(outcome: BuildOutcome) -> Evidence {
-        Evidence {
-            version: crate::evidence::VERSION,
-            exercise: "tiny".into(),
-            submission: "ann".into(),
-            started_at: "2026-01-01T00:00:00Z".into(),
-            environment: Environment {
-                feedgrade: "0".into(),
-                database: "none".into(),
-                database_reason: String::new(),
-                postgres: String::new(),
-                settings: std::collections::BTreeMap::new(),
-                cores: 2,
-                rustc: String::new(),
-                platform: String::new(),
-            },
-            answers: AnswersFile::Missing,
-            build: Build {
-                outcome,
-                seconds: 1.0,
-                dependencies_reused: true,
-                notes: vec![],
-            },
-            api: None,
-            stages: vec![],
-            phases: vec![],
-        }
-    }
 
     /// `build`, worth 60, a must; `asked`, worth 40, leans on it.
     fn grade(evidence: &Evidence) -> Grade {

@@ -51,6 +51,7 @@ pub mod evidence;
 pub mod grade;
 
 // Judgement: pure, never measures.
+pub mod sequential;
 pub mod check;
 pub mod rubric;
 pub mod judge;
@@ -64,7 +65,9 @@ pub mod event;
 
 // Hands: effects. They know no rubric and no console.
 pub mod scratch;
+pub mod cores;
 pub mod process;
+pub mod watch;
 pub mod sandbox;
 pub mod cache;
 pub mod cargo;

@@ -21,6 +21,7 @@ mod share;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
@@ -30,9 +31,10 @@ use anyhow::{Context as _, Result, anyhow};
 use mio::{Poll, Waker};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::evidence::{Generator, Load, Second};
+use crate::cores;
+use crate::evidence::{Generator, Load, Second, Window};
 use pace::{Clock, Slot, Stretch};
-pub use plan::{BodyCheck, BodyPredicate, LoadPlan, Pace, Reach, Target};
+pub use plan::{BodyCheck, BodyPredicate, LoadPlan, Pace, Reach, Target, WINDOW};
 use share::{Message, Shared, Summary, WAKER};
 use tally::{Closing, Tally};
 use worker::Worker;
@@ -45,7 +47,7 @@ const CEILING: f64 = 0.95;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What a load measured, and when.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct LoadRun {
     /// What was measured.
     pub load: Load,
@@ -53,9 +55,24 @@ pub struct LoadRun {
     pub measured_from: SystemTime,
     /// When the last request that counts ended, or the measured time if that is later.
     pub measured_until: SystemTime,
+    shared: Arc<Shared>,
+    tally: Box<Tally>,
+    closing: Closing,
 }
 
-/// What is told once a second.
+/// Several stretches of the same load on one server, as if they had been one. `None` of none.
+#[must_use]
+pub fn join(runs: Vec<LoadRun>) -> Option<Load> {
+    let mut runs = runs.into_iter();
+    let mut first = runs.next()?;
+    for run in runs {
+        first.tally.merge(&run.tally);
+        first.closing.join(run.closing);
+    }
+    Some(first.tally.load(&first.shared.plan, first.closing))
+}
+
+/// What is told once a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// Nothing counts yet.
@@ -64,8 +81,8 @@ pub struct Progress {
     pub elapsed: Duration,
     /// How long the load will take at most, warm-up included, late answers left out.
     pub total: Duration,
-    /// The second that just ended.
-    pub second: Second,
+    /// The window that just ended.
+    pub window: Second,
     /// Requests that counted so far.
     pub requests: u64,
     /// Those that failed.
@@ -75,23 +92,23 @@ pub struct Progress {
 /// Runs a load to its end, or until the returned future is dropped: then all threads are stopped
 /// and waited for, which takes a few milliseconds. Needs a tokio runtime with a timer around it.
 ///
-/// `on_second` is called about once a second from within the future.
+/// `on_window` is called after each window from within the future. When it breaks off a closed loop,
+/// what was measured up to the end of that window is the whole load.
 ///
 /// # Errors
 /// The plan cannot be run, or the generator itself failed: it ran out of file descriptors, ports or
 /// threads. A server that refuses, resets or does not answer is no error but part of the result.
-pub async fn run(plan: LoadPlan, on_second: impl Fn(&Progress) + Send) -> Result<LoadRun> {
+pub async fn run(
+    plan: LoadPlan,
+    on_window: impl FnMut(&Progress) -> ControlFlow<()> + Send,
+) -> Result<LoadRun> {
     plan.check()?;
     let mut crew = Crew::start(plan)?;
     let shared = Arc::clone(&crew.shared);
-    let latest = shared.clock.until.saturating_duration_since(Instant::now())
-        + match shared.plan.pace {
-            Pace::Users(_) => Duration::ZERO,
-            Pace::Rate { .. } => shared.plan.timeout,
-        }
-        + GRACE;
+    let latest =
+        shared.clock.until.saturating_duration_since(Instant::now()) + shared.plan.timeout + GRACE;
     let mut sum = Sum::new(&shared);
-    tokio::time::timeout(latest, sum.collect(&mut crew.messages, on_second))
+    tokio::time::timeout(latest, sum.collect(&mut crew, on_window))
         .await
         .context("the load generator did not end in time: is the machine overloaded?")??;
     Ok(sum.close())
@@ -127,6 +144,7 @@ impl Crew {
                 _ => None,
             },
             stop: AtomicBool::new(false),
+            enough: AtomicBool::new(false),
             plan,
         });
         let mut crew = Self {
@@ -139,7 +157,10 @@ impl Crew {
             let reports = reports.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("load-{number}"))
-                .spawn(move || Worker::new(shared, number, poll, reports).run())
+                .spawn(move || {
+                    cores::hold(&shared.plan.cores);
+                    Worker::new(shared, number, poll, reports).run();
+                })
                 .context("start a thread for the load generator")?;
             crew.threads.push((waker, thread));
         }
@@ -147,11 +168,19 @@ impl Crew {
     }
 }
 
+impl Crew {
+    fn wake(&self) {
+        for (waker, _) in &self.threads {
+            let _ = waker.wake();
+        }
+    }
+}
+
 impl Drop for Crew {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        for (waker, thread) in self.threads.drain(..) {
-            let _ = waker.wake();
+        self.wake();
+        for (_, thread) in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
@@ -159,26 +188,34 @@ impl Drop for Crew {
 
 /// What all threads counted together.
 struct Sum<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     all: Tally,
+    /// The second that goes on, and how many windows are in it.
+    second: (u32, Tally),
     in_time: u64,
     requests: u64,
     failed: u64,
     per_second: Vec<Second>,
+    windows: Vec<Window>,
+    /// Where the load was broken off.
+    broken_off: Option<Instant>,
     /// Slots that some threads have not ended yet, with how many have.
     open: BTreeMap<u64, (Slot, u32, Box<Tally>)>,
     ended: Vec<Summary>,
 }
 
 impl<'a> Sum<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Arc<Shared>) -> Self {
         Self {
             shared,
             all: Tally::new(&shared.plan),
+            second: (0, Tally::new(&shared.plan)),
             in_time: 0,
             requests: 0,
             failed: 0,
             per_second: Vec::new(),
+            windows: Vec::new(),
+            broken_off: None,
             open: BTreeMap::new(),
             ended: Vec::new(),
         }
@@ -186,12 +223,20 @@ impl<'a> Sum<'a> {
 
     async fn collect(
         &mut self,
-        messages: &mut UnboundedReceiver<Message>,
-        on_second: impl Fn(&Progress),
+        crew: &mut Crew,
+        mut on_window: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<()> {
         let threads = self.shared.threads;
+        let is_closed = matches!(self.shared.plan.pace, Pace::Users(_));
         while self.ended.len() < threads as usize {
-            match messages.recv().await {
+            match crew.messages.recv().await {
+                // What comes after the end that was chosen is not part of it, but for requests that
+                // had begun before and came to a bad end.
+                Some(Message::Slot(slot, tally)) if self.broken_off.is_some() => {
+                    if slot.stretch == Stretch::Late {
+                        self.add(slot, &tally);
+                    }
+                }
                 Some(Message::Slot(slot, tally)) => {
                     let (_, count, so_far) = self
                         .open
@@ -202,7 +247,13 @@ impl<'a> Sum<'a> {
                     if *count == threads
                         && let Some((_, (slot, _, tally))) = self.open.pop_first()
                     {
-                        on_second(&self.add(slot, &tally));
+                        let flow = on_window(&self.add(slot, &tally));
+                        if flow.is_break() && is_closed && slot.stretch == Stretch::Measured {
+                            self.broken_off = Some(slot.end);
+                            self.open.clear();
+                            self.shared.enough.store(true, Ordering::Relaxed);
+                            crew.wake();
+                        }
                     }
                 }
                 Some(Message::Ended(summary)) => self.ended.push(summary),
@@ -218,31 +269,51 @@ impl<'a> Sum<'a> {
         while let Some((_, (slot, _, tally))) = self.open.pop_first() {
             self.add(slot, &tally);
         }
+        self.end_second();
         Ok(())
     }
 
     fn add(&mut self, slot: Slot, tally: &Tally) -> Progress {
-        let clock = &self.shared.clock;
-        let second = tally.second();
+        let clock = self.shared.clock;
+        let window = tally.second();
         if slot.stretch != Stretch::WarmUp {
             self.all.merge(tally);
-            self.requests += second.requests;
-            self.failed += second.failed;
+            self.requests += window.requests;
+            self.failed += window.failed;
             if slot.stretch == Stretch::Measured {
-                self.in_time += second.requests;
+                self.in_time += window.requests;
             }
             // What comes late belongs to the chart only as far as something came.
-            if slot.stretch == Stretch::Measured || second.requests > 0 {
-                self.per_second.push(second);
+            if slot.stretch == Stretch::Measured || window.requests > 0 {
+                let (count, second) = &mut self.second;
+                *count += 1;
+                second.merge(tally);
+                if self.shared.plan.window * *count >= Duration::from_secs(1) {
+                    self.end_second();
+                }
+                if self.shared.plan.window < Duration::from_secs(1) {
+                    self.windows.push(Window {
+                        requests: window.requests,
+                        failed: window.failed,
+                    });
+                }
             }
         }
         Progress {
             warm_up: slot.stretch == Stretch::WarmUp,
             elapsed: slot.end.saturating_duration_since(clock.start),
             total: clock.until.saturating_duration_since(clock.start),
-            second,
+            window,
             requests: self.requests,
             failed: self.failed,
+        }
+    }
+
+    fn end_second(&mut self) {
+        let (count, second) =
+            std::mem::replace(&mut self.second, (0, Tally::new(&self.shared.plan)));
+        if count > 0 {
+            self.per_second.push(second.second());
         }
     }
 
@@ -251,22 +322,33 @@ impl<'a> Sum<'a> {
         let last = self.ended.iter().map(|end| end.at).max().unwrap_or(until);
         let closed = matches!(self.shared.plan.pace, Pace::Users(_));
         let exhausted = closed && self.ended.iter().all(|end| end.exhausted);
-        let measured_until = if exhausted { last } else { until };
-        let load = self.all.load(
-            &self.shared.plan,
-            Closing {
-                measured: measured_until.saturating_duration_since(from),
-                in_time: self.in_time,
-                unfinished: self.ended.iter().map(|end| end.unfinished).sum(),
-                starved: self.ended.iter().map(|end| end.starved).sum(),
-                per_second: self.per_second,
-                generator: generator(&self.ended),
-            },
-        );
+        let measured_until = match self.broken_off {
+            Some(end) => end,
+            None if exhausted => last,
+            None => until,
+        };
+        let closing = Closing {
+            measured: measured_until.saturating_duration_since(from),
+            in_time: self.in_time,
+            unfinished: self.ended.iter().map(|end| end.unfinished).sum(),
+            starved: self.ended.iter().map(|end| end.starved).sum(),
+            per_second: self.per_second,
+            windows: self.windows,
+            generator: generator(&self.ended),
+        };
+        let load = self.all.load(&self.shared.plan, closing.clone());
+        let counted_until = if self.broken_off.is_some() {
+            measured_until
+        } else {
+            measured_until.max(last)
+        };
         LoadRun {
             load,
             measured_from: self.shared.clock.wall(from),
-            measured_until: self.shared.clock.wall(measured_until.max(last)),
+            measured_until: self.shared.clock.wall(counted_until),
+            shared: Arc::clone(self.shared),
+            tally: Box::new(self.all),
+            closing,
         }
     }
 }

@@ -10,6 +10,7 @@ mod summary;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -131,9 +132,11 @@ pub fn prepare(args: LoadtestArgs) -> Result<Loadtest> {
             Duration::from_secs(30)
         }),
         max_requests: args.requests,
+        window: Duration::from_secs(1),
         timeout: args.timeout,
         body_check: None,
         threads: args.threads.map(usize::from),
+        cores: Vec::new(),
     };
     plan.check()?;
     let (to_stdout, paths): (Vec<_>, Vec<_>) =
@@ -180,6 +183,7 @@ impl Loadtest {
             on_event(Event::PhaseProgress {
                 detail: summary::progress(progress),
             });
+            ControlFlow::Continue(())
         })
         .await?;
         on_event(Event::PhaseFinished {

@@ -226,6 +226,7 @@ mod tests {
             points: 0,
             max_points: 3,
             must: false,
+            basis: None,
             verdict: Verdict::NotMet,
             expected: "2 ideas, in your own words".into(),
             actual: Some("0 of 2 ideas found".into()),

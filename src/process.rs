@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Child;
 
 use crate::scratch::Scratch;
 
@@ -26,6 +27,7 @@ pub struct Command {
     args: Vec<OsString>,
     cwd: PathBuf,
     env: Vec<(OsString, OsString)>,
+    cores: Vec<usize>,
 }
 
 impl Command {
@@ -37,6 +39,7 @@ impl Command {
             args: Vec::new(),
             cwd: cwd.to_owned(),
             env: Vec::new(),
+            cores: Vec::new(),
         };
         command.inherit("PATH").env("LANG", "C.UTF-8")
     }
@@ -73,6 +76,14 @@ impl Command {
         }
     }
 
+    /// Holds it and all its descendants to some processors, where the system can; to none in
+    /// particular when there are none here.
+    #[must_use]
+    pub fn cores(mut self, cores: &[usize]) -> Self {
+        self.cores = cores.to_vec();
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -90,8 +101,8 @@ impl Command {
             .process_group(0);
         // Started and noted in one step: whoever looks for strays in between must not find it.
         let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut child = command
-            .spawn()
+        let mut child = self
+            .spawn(&mut command)
             .with_context(|| format!("start {}", Path::new(&self.program).display()))?;
         let pid = child.id().context("start a process")?;
         ours.insert(pid);
@@ -116,6 +127,25 @@ impl Command {
         };
         scratch.remember(pid)?;
         Ok(process)
+    }
+
+    fn spawn(&self, command: &mut tokio::process::Command) -> std::io::Result<Child> {
+        if self.cores.is_empty() {
+            return command.spawn();
+        }
+        // A program begins on the processors of the thread that starts it, and asks for their number
+        // before anybody could change it from outside.
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::scope(|scope| {
+            let starter = scope.spawn(|| {
+                let _runtime = runtime.enter();
+                crate::cores::hold(&self.cores);
+                command.spawn()
+            });
+            starter
+                .join()
+                .unwrap_or_else(|_| Err(std::io::Error::other("the starting thread panicked")))
+        })
     }
 
     /// Starts it and waits for its end, at most until `deadline` has passed.
@@ -323,6 +353,13 @@ pub fn kill_tree(pid: u32) {
     }
     for pid in tree.into_iter().filter_map(as_pid) {
         let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Sends a signal to a process and all its descendants.
+pub fn signal_tree(pid: u32, signal: Signal) {
+    for pid in tree(pid).into_iter().filter_map(as_pid) {
+        let _ = rustix::process::kill_process(pid, signal);
     }
 }
 

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{
-    BuildOutcome, Connections, Environment, Evidence, Fact, Migrations, Phase, Second, ServerRun,
-    StatementSeen,
+    BuildOutcome, Connections, Ended, Environment, Evidence, Fact, Leg, Migrations, Phase, Second,
+    ServerRun, StatementSeen,
 };
 use crate::exercise::{Exercise, ServerKind};
 use crate::grade::{CriterionGrade, Grade, Outcome, Verdict};
@@ -98,6 +98,15 @@ pub struct Stage {
     pub per_second: Vec<Second>,
     /// The shape of the latencies.
     pub histogram: Vec<Bucket>,
+    /// The load once more, leg by leg, with what else was on the machine.
+    #[serde(default)]
+    pub legs: Vec<Leg>,
+    /// Why measuring ended when it did; null when nothing was measured.
+    #[serde(default)]
+    pub ended: Option<Ended>,
+    /// How often it was measured: again when others had used the machine meanwhile.
+    #[serde(default)]
+    pub attempts: u32,
 }
 
 /// A statement that the submission's server sent.
@@ -232,12 +241,18 @@ fn stages(exercise: &Exercise, evidence: &Evidence) -> Vec<Stage> {
                 migrations: run.migrations.clone(),
                 per_second: Vec::new(),
                 histogram: Vec::new(),
+                legs: Vec::new(),
+                ended: None,
+                attempts: 0,
             };
             match &run.run {
                 ServerRun::NotReady { reason, .. } => stage.problem = Some(reason.clone()),
                 ServerRun::Ran { seen, died, .. } => {
                     stage.problem.clone_from(died);
                     stage.connections = seen.connections.seen().cloned();
+                    stage.legs.clone_from(&seen.legs);
+                    stage.ended = Some(seen.ended);
+                    stage.attempts = seen.attempts;
                     match &seen.load {
                         Fact::Unknown { why } => stage.problem = Some(why.clone()),
                         Fact::Seen(load) => {

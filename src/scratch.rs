@@ -66,6 +66,18 @@ impl Scratch {
         Ok(path)
     }
 
+    /// Makes a folder in it that was not there, with a name that begins so.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn new_folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("{name}-"))
+            .tempdir_in(&self.path)
+            .with_context(|| format!("make a folder in {}", self.path.display()))?;
+        Ok(folder.keep())
+    }
+
     /// Remembers a process, so that the next run can end it if this one is killed.
     ///
     /// # Errors

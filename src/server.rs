@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
 use crate::exercise::ServerSpec;
-use crate::process::{Command, Process, tree};
+use crate::process::{Command, Process, signal_tree, tree};
 use crate::scratch::Scratch;
 
 /// Lines and characters of a server's output that are kept for the report.
@@ -45,7 +45,7 @@ pub enum Started {
 }
 
 /// Starts `binary` in the folder `cwd`, with `env` (its database) and a free `PORT`, and waits until
-/// it is ready.
+/// it is ready. It is held to the processors `cores`, if there are any.
 ///
 /// # Errors
 /// When the machine fails: no free port, or the program cannot be started.
@@ -54,13 +54,15 @@ pub async fn start(
     cwd: &Path,
     env: &[(String, String)],
     spec: &ServerSpec,
+    cores: &[usize],
     scratch: &Scratch,
 ) -> Result<Started> {
     let port = free_port()?;
     let command = Command::new(binary, cwd)
         .env("PORT", port.to_string())
         .env("HOME", cwd)
-        .env("TMPDIR", scratch.folder("tmp")?);
+        .env("TMPDIR", scratch.folder("tmp")?)
+        .cores(cores);
     let command = env
         .iter()
         .fold(command, |command, (name, value)| command.env(name, value));
@@ -161,6 +163,23 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Holds it and all its children still, so that it takes nothing from whoever is measured
+    /// meanwhile.
+    pub fn pause(&self) {
+        signal_tree(self.process.id(), Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        signal_tree(self.process.id(), Signal::CONT);
+    }
+
     /// Ends it with all its children: its end, when it came by itself, and its last lines.
     pub async fn stop(mut self) -> (Option<String>, String) {
         let died = self
@@ -181,6 +200,8 @@ impl Server {
 pub fn client(timeout: Duration) -> Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()
+        // As the load does: a server must not tell the two apart by it.
+        .user_agent(concat!("feedgrade/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(0)
@@ -263,7 +284,7 @@ mod tests {
             seconds,
             ..ServerSpec::default()
         };
-        match start(&path, &PathBuf::from("/"), &[], &spec, &scratch)
+        match start(&path, &PathBuf::from("/"), &[], &spec, &[], &scratch)
             .await
             .unwrap()
         {

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Finding;
+use super::{Finding, SoFar};
 use crate::evidence::{Evidence, Fact};
+use crate::sequential::{self, Level, Side};
 use crate::yaml::Located;
 
 /// `connections: {stage: pooling, at_most_per_100: 2}`
@@ -54,6 +55,27 @@ impl Connections {
                  {attempts} attempts for {successes} successful requests."
             ),
         )
+    }
+
+    /// Attempts are counted and not clocked, so how many there were is no question of noise; but after
+    /// a short time a few more could still come.
+    pub(super) fn is_open(&self, so_far: SoFar<'_>) -> bool {
+        let Some(seen) = so_far.connections else {
+            return false;
+        };
+        let requests: u64 = so_far.windows.iter().map(|window| window.requests).sum();
+        // As if they had come evenly: the log is read for whole legs.
+        let (mut asked, mut told) = (0, 0);
+        let counted = so_far.windows.iter().map(|window| {
+            asked += window.requests;
+            let until_here = seen.attempts * asked / requests.max(1);
+            let attempts = until_here - std::mem::replace(&mut told, until_here);
+            (
+                attempts,
+                window.requests - window.failed.min(window.requests),
+            )
+        });
+        sequential::share(counted, self.at_most_per_100 / 100.0, Level::Stop) == Side::Open
     }
 }
 

@@ -99,6 +99,7 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
             content,
             assignment: &assignment,
             database: &args.database,
+            is_full_length: false,
         };
         gather(&order, &scratch, &on_event)
             .await

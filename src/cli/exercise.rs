@@ -7,14 +7,16 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 
 use super::check::sweep;
+use super::proof;
 use super::{Blame as _, Done, answer, assignment, find_docker, run_until_interrupted};
-use crate::authoring::{Proof, prove, specimens};
+use crate::authoring::{Measuring, Proof, Specimen, prove, specimens};
 use crate::console::Console;
 use crate::content::Content;
 use crate::database;
 use crate::exercise::Exercise;
 use crate::exit_code::ExitCode;
 use crate::format;
+use crate::out_dir::OutDir;
 use crate::rubric::Rubric;
 
 /// What `new` takes.
@@ -33,21 +35,38 @@ pub(super) enum ExerciseCommand {
     List,
     /// Proves an exercise: grades its starter, its solution and its specimens, and compares with
     /// what they must get.
-    Check {
-        /// Which exercise. Else the only one there is.
-        exercise: Option<String>,
-        /// Where Postgres comes from, as in `check`.
-        #[arg(long, default_value = "auto", value_name = "auto|container|local|URL")]
-        database: database::Choice,
-        /// Grades only these, e.g. `solution`. May be repeated.
-        #[arg(long = "only", value_name = "NAME")]
-        only: Vec<String>,
-    },
+    Check(ProveArgs),
     /// Prints the JSON Schema of a kind of file.
     Schema {
         /// The kind of file.
         kind: SchemaKind,
     },
+}
+
+/// What `exercise check` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct ProveArgs {
+    /// Which exercise. Else the only one there is.
+    exercise: Option<String>,
+    /// Where Postgres comes from, as in `check`.
+    #[arg(long, default_value = "auto", value_name = "auto|container|local|URL")]
+    database: database::Choice,
+    /// Grades only these, e.g. `solution`. May be repeated.
+    #[arg(long = "only", value_name = "NAME")]
+    only: Vec<String>,
+    /// Measures each so often, and tells which verdicts changed: whether the exercise is fair on
+    /// machines like this one.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeat: u32,
+    /// Keeps one processor busy with something else meanwhile.
+    #[arg(long)]
+    noise: bool,
+    /// Measures every stage as long as the exercise allows, however sure one is before.
+    #[arg(long)]
+    full_length: bool,
+    /// Keeps the evidence of every run in DIR, as `<name>-<number>.json`.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
 }
 
 /// Files that have a schema.
@@ -113,11 +132,7 @@ pub(super) fn exercise(command: ExerciseCommand, content: &Content, console: &Co
                 .ungraded()?;
             answer(console, &(text + "\n"))
         }
-        ExerciseCommand::Check {
-            exercise,
-            database,
-            only,
-        } => check(exercise.as_deref(), &database, &only, content, console),
+        ExerciseCommand::Check(args) => check(&args, content, console),
     }
 }
 
@@ -139,16 +154,10 @@ fn list(content: &Content, console: &Console) -> Done {
     answer(console, &text)
 }
 
-fn check(
-    exercise: Option<&str>,
-    database: &database::Choice,
-    only: &[String],
-    content: &Content,
-    console: &Console,
-) -> Done {
-    let assignment = assignment(content, exercise).usage()?;
+fn check(args: &ProveArgs, content: &Content, console: &Console) -> Done {
+    let assignment = assignment(content, args.exercise.as_deref()).usage()?;
     let mut specimens = specimens(content, &assignment).usage()?;
-    for name in only {
+    for name in &args.only {
         let known: Vec<&str> = specimens
             .iter()
             .map(|specimen| specimen.name.as_str())
@@ -161,70 +170,60 @@ fn check(
             return Err(error).usage();
         }
     }
-    specimens.retain(|specimen| only.is_empty() || only.contains(&specimen.name));
-    find_docker(database);
+    specimens.retain(|specimen| args.only.is_empty() || args.only.contains(&specimen.name));
+    let kept = args.keep.clone().map(OutDir::at).transpose().usage()?;
+    find_docker(&args.database);
     sweep(console);
+    let measuring = Measuring {
+        database: &args.database,
+        repeat: args.repeat,
+        has_noise: args.noise,
+        is_full_length: args.full_length,
+    };
     let proofs = run_until_interrupted(async {
         let on_event = |event| console.event(event);
-        let mut proofs = Vec::new();
+        let mut all = Vec::new();
         for specimen in &specimens {
-            let proof = prove(content, &assignment, specimen, database, &on_event)
+            let mut proofs = Vec::new();
+            let keep = |proof: Proof| {
+                if let Some(folder) = &kept {
+                    let name = format!("{}-{}.json", specimen.name, proofs.len() + 1);
+                    folder.write(&name, &serde_json::to_string(&proof.evidence)?)?;
+                }
+                if args.repeat > 1 {
+                    console.line(&run_line(specimen, proofs.len() + 1, &proof));
+                }
+                proofs.push(proof);
+                Ok(())
+            };
+            prove(content, &assignment, specimen, measuring, &on_event, keep)
                 .await
                 .ungraded()?;
-            proofs.push(proof);
+            all.push(proofs);
         }
-        Ok(proofs)
+        Ok(all)
     })?;
-    answer(console, &table(&proofs))?;
-    let proved = proofs.iter().all(|proof| proof.differences.is_empty());
-    Ok(if proved {
+    let mut text = String::new();
+    let is_proved = if args.repeat == 1 {
+        proof::table(&mut text, &specimens, &proofs)
+    } else {
+        proof::flips(&mut text, &specimens, &proofs)
+    };
+    answer(console, &text)?;
+    Ok(if is_proved {
         ExitCode::Passed
     } else {
         ExitCode::Failed
     })
 }
 
-fn table(proofs: &[Proof]) -> String {
-    let mut text = String::new();
-    let width = proofs
-        .iter()
-        .map(|proof| proof.name.len())
-        .max()
-        .unwrap_or(0);
-    for proof in proofs {
-        let _ = writeln!(
-            text,
-            "{} {:width$}  {:3} of {} points  {:4.0} s  {}",
-            if proof.differences.is_empty() {
-                "ok  "
-            } else {
-                "FAIL"
-            },
-            proof.name,
-            proof.grade.points,
-            proof.grade.max_points,
-            proof.seconds,
-            proof.proves
-        );
-        for difference in &proof.differences {
-            let _ = writeln!(text, "     {difference}");
-        }
+fn run_line(specimen: &Specimen, number: usize, proof: &Proof) -> String {
+    let mut line = format!(
+        "{} run {number}: {} of {} points, {:.0} s",
+        specimen.name, proof.grade.points, proof.grade.max_points, proof.seconds
+    );
+    for difference in &proof.differences {
+        let _ = write!(line, "\n     {difference}");
     }
-    let wrong = proofs
-        .iter()
-        .filter(|proof| !proof.differences.is_empty())
-        .count();
-    let _ = match wrong {
-        0 => writeln!(
-            text,
-            "\nAll {} got exactly what they must get.",
-            proofs.len()
-        ),
-        _ => writeln!(
-            text,
-            "\n{wrong} of {} did not get what they must get.",
-            proofs.len()
-        ),
-    };
-    text
+    line
 }

@@ -13,6 +13,7 @@ use super::engine::{self, Engine};
 use super::local::arguments;
 use super::settings::{SETTINGS, Scope};
 use super::{Login, finish_elsewhere, session};
+use crate::cores;
 use crate::event::{Event, OnEvent};
 use crate::scratch::{self, Scratch};
 
@@ -36,6 +37,8 @@ pub(super) struct Server {
     session: String,
     /// Whether a container may still appear.
     is_starting: bool,
+    /// Its first process as this machine knows it, if it does.
+    pub(super) pid: Option<u32>,
 }
 
 impl Drop for Server {
@@ -44,6 +47,7 @@ impl Drop for Server {
             engine,
             session,
             is_starting,
+            pid: _,
         } = self;
         let (engine, session, is_starting) = (engine.clone(), session.clone(), *is_starting);
         finish_elsewhere(REMOVE, async move {
@@ -65,6 +69,7 @@ impl Drop for Server {
 /// When there is no engine, it does not answer, or it neither has the image nor can fetch it.
 pub(super) async fn start(
     image: &str,
+    cores: &[usize],
     scratch: &Scratch,
     on_event: OnEvent<'_>,
 ) -> Result<(Server, Login, String)> {
@@ -75,8 +80,9 @@ pub(super) async fn start(
         engine: engine.clone(),
         session: scratch.session(),
         is_starting: true,
+        pid: None,
     };
-    let mut request = request(image, &password, scratch)?;
+    let mut request = request(image, &password, cores, scratch)?;
     if !engine.has_image(image).await {
         on_event(Event::Notice(format!("fetch the image {image}")));
         request = tokio::time::timeout(PULL, request.pull_image())
@@ -94,6 +100,7 @@ pub(super) async fn start(
         .map_err(|_| anyhow!("the container did not start within {} s", START.as_secs()))?
         .context("start the container")?;
     server.is_starting = false;
+    server.pid = engine.pid(container.id()).await;
     // Never get_host(): it takes a file of that name on a host for being in a container.
     let port = container
         .get_host_port_ipv4(PORT.tcp())
@@ -127,9 +134,11 @@ pub(super) async fn start(
 fn request(
     image: &str,
     password: &str,
+    cores: &[usize],
     scratch: &Scratch,
 ) -> Result<ContainerRequest<GenericImage>> {
     let (name, tag) = name_and_tag(image);
+    let cpuset = (!cores.is_empty()).then(|| cores::list(cores));
     let own_settings = SETTINGS
         .iter()
         .filter(|setting| setting.scope != Scope::Database);
@@ -147,7 +156,7 @@ fn request(
         )
         .with_label(engine::SESSION, scratch.session())
         .with_label(engine::SCRATCH, scratch::base()?.display().to_string())
-        .with_host_config_modifier(|host: &mut HostConfig| {
+        .with_host_config_modifier(move |host: &mut HostConfig| {
             let binding = PortBinding {
                 host_ip: Some("127.0.0.1".into()),
                 host_port: None,
@@ -158,6 +167,7 @@ fn request(
                 Some(vec![binding]),
             )]));
             host.shm_size = Some(SHARED_MEMORY);
+            host.cpuset_cpus.clone_from(&cpuset);
         }))
 }
 

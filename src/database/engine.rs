@@ -93,6 +93,15 @@ impl Engine {
         self.docker.inspect_image(image).await.is_ok()
     }
 
+    /// The first process of a container, when it is the same number here: not on another machine,
+    /// in a virtual machine, or below other namespaces.
+    pub(super) async fn pid(&self, container: &str) -> Option<u32> {
+        let seen = self.docker.inspect_container(container, None).await.ok()?;
+        let pid = u32::try_from(seen.state?.pid?).ok()?;
+        let name = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        name.contains(container).then_some(pid)
+    }
+
     /// Removes the containers of a session. Returns how many there were.
     pub(super) async fn remove_session(&self, session: &str) -> Result<usize> {
         let mut removed = 0;

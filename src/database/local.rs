@@ -51,8 +51,12 @@ impl Drop for Server {
 }
 
 /// Makes a cluster in the scratch folder and starts it.
-pub(super) async fn start(programs: &Programs, scratch: &Scratch) -> Result<(Server, Login)> {
-    let folder = scratch.folder("postgres")?;
+pub(super) async fn start(
+    programs: &Programs,
+    cores: &[usize],
+    scratch: &Scratch,
+) -> Result<(Server, Login)> {
+    let folder = scratch.new_folder("postgres")?;
     let password = super::password()?;
     let password_file = folder.join("password");
     write_private(&password_file, &password)?;
@@ -84,6 +88,7 @@ pub(super) async fn start(programs: &Programs, scratch: &Scratch) -> Result<(Ser
             .args(["-c", "listen_addresses=127.0.0.1"])
             .args(["-c", "unix_socket_directories="])
             .args(way.arguments())
+            .cores(cores)
             .start(scratch)?;
         let mut server = Server {
             process,
@@ -146,6 +151,10 @@ fn wait(process: &mut Process, limit: Duration) {
 }
 
 impl Server {
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     async fn ready(&mut self, login: &Login) -> Result<()> {
         let started = Instant::now();
         loop {

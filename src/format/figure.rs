@@ -51,13 +51,6 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Seconds as planned: `10 s`, `2.5 s`.
-#[must_use]
-pub fn whole_seconds(seconds: f64) -> String {
-    let tenths = (seconds * 10.0).round() / 10.0;
-    format!("{tenths} s")
-}
-
 /// A share as a percentage: `97.5 %`. Never rounds up to 100 %, nor down to 0 %.
 #[must_use]
 pub fn percent(share: f64) -> String {

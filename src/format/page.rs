@@ -9,10 +9,11 @@ use super::chart::{self, Chart};
 use super::columns::{Column, Line, columns, whose};
 use super::escape::{one_line, shorten};
 use super::figure;
+use super::measured::{Measured, footing, measured};
 use super::plan;
 use super::text::sign;
 use crate::evidence::{Migrations, PlanSeen};
-use crate::grade::{AnswerGrade, CriterionGrade, Outcome, Verdict};
+use crate::grade::{AnswerGrade, Basis, CriterionGrade, Outcome, Verdict};
 use crate::report::{Report, Stage, Statement};
 
 /// Statements that are shown with their plans; one that is sent for each row has many sisters.
@@ -49,6 +50,8 @@ struct Page<'a> {
     phases: Vec<PhaseView<'a>>,
     total: String,
     build_seconds: String,
+    measured: Vec<Measured>,
+    footing: String,
     /// In order; a map would lose it inside Tera.
     settings: Vec<(&'a String, &'a String)>,
 }
@@ -70,6 +73,8 @@ struct CriterionView<'a> {
     sign: &'static str,
     word: &'static str,
     points: String,
+    /// The verdict rests on the clock.
+    clocked: bool,
     /// `actual` on several lines, set as it was printed.
     printed: bool,
     /// `actual` is what the compiler said, which has a section of its own.
@@ -245,6 +250,8 @@ pub fn page(report: &Report) -> serde_json::Value {
             .collect(),
         total: figure::seconds(total),
         build_seconds: figure::seconds(report.build.seconds),
+        measured: measured(&report.stages),
+        footing: footing(&report.environment.footing),
         settings: report.environment.settings.iter().collect(),
     };
     // The page borrows from itself; as a value it can leave.
@@ -315,6 +322,7 @@ fn criterion<'a>(report: &Report, of: &'a CriterionGrade) -> CriterionView<'a> {
             Verdict::Ungraded => "–".to_owned(),
             _ => of.points.to_string(),
         },
+        clocked: of.basis == Some(Basis::Clocked),
         printed: of
             .actual
             .as_ref()
@@ -386,7 +394,7 @@ fn errors(stage: &Stage) -> Vec<(String, String)> {
         .collect()
 }
 
-/// E.g. `100 users at once on GET /feed, 10.0 s a stage`.
+/// E.g. `100 users at once on GET /feed, each asking again as soon as the answer is there`.
 fn load(columns: &[Column<'_>]) -> Option<String> {
     let stage = columns.iter().find(|column| column.measured())?.shown;
     let request = if stage.request.is_empty() {
@@ -395,9 +403,8 @@ fn load(columns: &[Column<'_>]) -> Option<String> {
         format!(" on {}", stage.request)
     };
     Some(format!(
-        "{} users at once{request}, each asking again as soon as the answer is there, for {}",
-        stage.users,
-        figure::whole_seconds(stage.seconds)
+        "{} users at once{request}, each asking again as soon as the answer is there",
+        stage.users
     ))
 }
 

@@ -124,8 +124,8 @@ impl Run<'_> {
     ) -> Result<Result<Server, ServerRun<T>>> {
         let spec = &self.order.assignment.exercise.server;
         let env = database.env();
-        let started =
-            server::start(&program.binary, &program.folder, &env, spec, self.scratch).await?;
+        let (binary, folder, cores) = (&program.binary, &program.folder, &self.cores.served);
+        let started = server::start(binary, folder, &env, spec, cores, self.scratch).await?;
         Ok(match started {
             Started::Ready(server) => Ok(*server),
             Started::NotReady { reason, output } => Err(ServerRun::NotReady { reason, output }),

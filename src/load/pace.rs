@@ -6,9 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::plan::{LoadPlan, Pace};
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// The instants of one load. Time is cut into slots of a second or less, numbered from 0: first
+/// The instants of one load. Time is cut into slots of a window or less, numbered from 0: first
 /// those of the warm-up, then those that are measured, then what is left to end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
@@ -18,6 +16,7 @@ pub(super) struct Clock {
     pub(super) from: Instant,
     /// Measuring ends.
     pub(super) until: Instant,
+    window: Duration,
     warm_up_slots: u64,
     measured_slots: u64,
 }
@@ -55,22 +54,23 @@ impl Clock {
             start_wall: SystemTime::now(),
             from,
             until: from + measured,
-            warm_up_slots: slots(plan.warm_up),
-            measured_slots: slots(measured),
+            window: plan.window,
+            warm_up_slots: slots(plan.warm_up, plan.window),
+            measured_slots: slots(measured, plan.window),
         }
     }
 
     /// The slot of that number.
     pub(super) fn slot(&self, index: u64) -> Slot {
-        let seconds = |count: u64| SECOND * u32::try_from(count).unwrap_or(u32::MAX);
+        let windows = |count: u64| self.window * u32::try_from(count).unwrap_or(u32::MAX);
         let (stretch, end) =
             if let Some(late) = index.checked_sub(self.warm_up_slots + self.measured_slots) {
-                (Stretch::Late, self.until + seconds(late + 1))
+                (Stretch::Late, self.until + windows(late + 1))
             } else if let Some(measured) = index.checked_sub(self.warm_up_slots) {
-                let end = self.from + seconds(measured + 1);
+                let end = self.from + windows(measured + 1);
                 (Stretch::Measured, end.min(self.until))
             } else {
-                let end = self.start + seconds(index + 1);
+                let end = self.start + windows(index + 1);
                 (Stretch::WarmUp, end.min(self.from))
             };
         Slot {
@@ -86,8 +86,9 @@ impl Clock {
     }
 }
 
-fn slots(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+fn slots(time: Duration, window: Duration) -> u64 {
+    let slots = time.as_nanos().div_ceil(window.as_nanos().max(1));
+    u64::try_from(slots).unwrap_or(u64::MAX)
 }
 
 /// The requests of an open loop that one of several threads sends. Each is due at a fixed instant;
@@ -170,9 +171,11 @@ mod tests {
             warm_up: Duration::from_secs_f64(warm_up),
             duration: Duration::from_secs_f64(duration),
             max_requests: None,
+            window: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             body_check: None,
             threads: None,
+            cores: Vec::new(),
         }
     }
 

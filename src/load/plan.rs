@@ -11,6 +11,10 @@ use anyhow::{Result, bail, ensure};
 
 use crate::exercise::{LoadSpec, Request};
 
+/// The windows of a stage's load: short enough that a stage has many, which is what a sequential test
+/// lives on, and long enough that each holds a few dozen requests of a slow server.
+pub const WINDOW: Duration = Duration::from_millis(250);
+
 /// One load.
 #[derive(Debug, Clone)]
 pub struct LoadPlan {
@@ -30,12 +34,16 @@ pub struct LoadPlan {
     pub duration: Duration,
     /// Ends earlier, after this many counted requests.
     pub max_requests: Option<u64>,
+    /// The windows in which it is told how the load goes, a second at most.
+    pub window: Duration,
     /// Deadline of one request, connecting included.
     pub timeout: Duration,
     /// What a sample of the bodies must be.
     pub body_check: Option<BodyCheck>,
     /// Threads of the generator; by default a quarter of the processors, 1 to 8.
     pub threads: Option<usize>,
+    /// Processors that the generator is held to; empty for any.
+    pub cores: Vec<usize>,
 }
 
 /// How far traffic may go.
@@ -51,7 +59,8 @@ pub enum Reach {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
     /// Closed loop: each of so many users has one connection, and asks again as soon as it was
-    /// answered. A slow server is asked less. A request counts when it ends in the measured time.
+    /// answered. A slow server is asked less. A request counts when it ends in the measured time, or
+    /// began in it and fails later: so the load ends up to one timeout later.
     Users(u32),
     /// Open loop: requests are due at fixed instants, whatever the server does, and latency runs
     /// from those instants. All requests that are due in the measured time count, so the load ends
@@ -139,9 +148,11 @@ impl LoadPlan {
             warm_up: Duration::from_secs_f64(spec.warm_up),
             duration: Duration::from_secs_f64(spec.seconds),
             max_requests: None,
+            window: WINDOW,
             timeout: Duration::from_secs_f64(spec.timeout),
             body_check: None,
             threads: None,
+            cores: Vec::new(),
         }
     }
 
@@ -182,6 +193,10 @@ impl LoadPlan {
         ensure!(
             self.timeout > Duration::ZERO && self.timeout <= day,
             "a request's timeout is up to 24 hours, and longer than nothing"
+        );
+        ensure!(
+            self.window >= Duration::from_millis(10) && self.window <= Duration::from_secs(1),
+            "a window lasts 10 ms to 1 s"
         );
         ensure!(
             self.max_requests != Some(0),
@@ -358,9 +373,11 @@ mod tests {
             warm_up: Duration::ZERO,
             duration: Duration::from_secs(1),
             max_requests: None,
+            window: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             body_check: None,
             threads: None,
+            cores: Vec::new(),
         }
     }
 

@@ -26,7 +26,10 @@ pub(super) struct Shared {
     pub(super) order: Vec<usize>,
     /// Closed loop: counted requests that may still be started.
     pub(super) tickets: Option<AtomicI64>,
+    /// The load was given up.
     pub(super) stop: AtomicBool,
+    /// Enough was measured: no more is to begin.
+    pub(super) enough: AtomicBool,
 }
 
 /// What a thread tells.

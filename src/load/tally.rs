@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::evidence::{Generator, Load, OpenLoop, Second, TargetLoad};
+use crate::evidence::{Generator, Load, OpenLoop, Second, TargetLoad, Window};
 use crate::histogram::Histogram;
 
 use super::failure::Failure;
@@ -125,6 +125,7 @@ impl Tally {
             unfinished: ended.unfinished,
             starved: ended.starved,
             per_second: ended.per_second,
+            windows: ended.windows,
             targets: self.targets(plan),
             open_loop: self.open_loop.as_ref().map(|open_loop| OpenLoop {
                 rate: match plan.pace {
@@ -188,7 +189,7 @@ impl Tally {
 }
 
 /// What is known only when a load is over.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Closing {
     /// The time in which requests were counted; for an open loop, in which they were due.
     pub(super) measured: Duration,
@@ -200,8 +201,32 @@ pub(super) struct Closing {
     pub(super) starved: u64,
     /// One value a second.
     pub(super) per_second: Vec<Second>,
+    /// One value a window, where windows are shorter.
+    pub(super) windows: Vec<Window>,
     /// What it took.
     pub(super) generator: Generator,
+}
+
+impl Closing {
+    /// Two stretches of load on one server as one. A user who was served in either was served.
+    pub(super) fn join(&mut self, other: Self) {
+        self.measured += other.measured;
+        self.in_time += other.in_time;
+        self.unfinished += other.unfinished;
+        self.starved = self.starved.min(other.starved);
+        self.per_second.extend(other.per_second);
+        self.windows.extend(other.windows);
+        let (mine, its) = (&mut self.generator, other.generator);
+        mine.threads = mine.threads.max(its.threads);
+        mine.cpu_seconds += its.cpu_seconds;
+        mine.cpu_wait_seconds = mine
+            .cpu_wait_seconds
+            .zip(its.cpu_wait_seconds)
+            .map(|(mine, its)| mine + its);
+        mine.busy = mine.busy.max(its.busy);
+        mine.worst_lag_ms = mine.worst_lag_ms.max(its.worst_lag_ms);
+        mine.at_ceiling |= its.at_ceiling;
+    }
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {

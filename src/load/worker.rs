@@ -70,6 +70,8 @@ pub(super) struct Worker {
     slot: Slot,
     tally: Box<Tally>,
     reports: UnboundedSender<Message>,
+    /// Closed loop: users who were answered in this turn and ask when it is over.
+    answered: Vec<usize>,
     /// The place in the order of targets.
     turn: usize,
     /// No deadline passes before this.
@@ -140,6 +142,7 @@ impl Worker {
             slot,
             tally: Box::new(Tally::new(plan)),
             reports,
+            answered: Vec::new(),
             // Threads begin at different places, so that together they keep the shares early too.
             turn: order * thread as usize / *threads as usize,
             next_deadline: far,
@@ -178,10 +181,11 @@ impl Worker {
         loop {
             now = Instant::now();
             self.roll(now);
-            if let Some(exhausted) = self.is_over(now) {
+            if let Some(exhausted) = self.is_over() {
                 return Ok(exhausted);
             }
-            self.expire(now)?;
+            self.expire(now);
+            self.ask_again()?;
             self.wake_resting(now)?;
             self.send_due(now)?;
             self.wait(&mut events, now)?;
@@ -196,6 +200,7 @@ impl Worker {
                     self.send_due(last)?;
                 }
             }
+            self.ask_again()?;
             if self.slot.stretch == Stretch::Measured {
                 self.worst_lag = self.worst_lag.max(last.saturating_duration_since(turn));
             }
@@ -205,6 +210,10 @@ impl Worker {
     /// Sleeps until a socket is ready or something else is to be done.
     fn wait(&mut self, events: &mut Events, now: Instant) -> io::Result<()> {
         let mut wake = self.slot.end.min(self.next_deadline);
+        if self.is_late() {
+            // The last request may just have come to its end.
+            wake = wake.min(now + REST);
+        }
         match &self.pacing {
             Pacing::Closed { resting, .. } => {
                 if let Some((until, _)) = resting.front() {
@@ -262,28 +271,44 @@ impl Worker {
             }
         } else if was_busy {
             self.end(index, step, now);
-            self.next(index, now)?;
+            self.next(index, now);
         }
         Ok(now)
     }
 
     /// What a user does after a request.
-    fn next(&mut self, index: usize, now: Instant) -> io::Result<()> {
+    fn next(&mut self, index: usize, now: Instant) {
         match &mut self.pacing {
-            Pacing::Closed { .. } => self.ask(index, now),
+            Pacing::Closed { .. } => self.answered.push(index),
             Pacing::Open { idle, full, .. } => {
                 if idle.is_empty() {
                     *full = now;
                 }
                 idle.push(index);
-                Ok(())
             }
         }
     }
 
+    /// Closed loop: whoever was answered in this turn asks again. First all answers are read and then
+    /// all requests written, under one reading of the clock: less of it, and fewer wake-ups of the
+    /// server, than one after the other.
+    fn ask_again(&mut self) -> io::Result<()> {
+        if self.answered.is_empty() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let mut answered = std::mem::take(&mut self.answered);
+        for index in answered.drain(..) {
+            self.ask(index, now)?;
+        }
+        self.answered = answered;
+        Ok(())
+    }
+
     /// Closed loop: a user asks, now.
     fn ask(&mut self, index: usize, now: Instant) -> io::Result<()> {
-        if now >= self.shared.clock.until {
+        self.roll(now);
+        if self.is_late() {
             return Ok(());
         }
         loop {
@@ -375,7 +400,7 @@ impl Worker {
                 }
             } else {
                 self.end(index, step, Instant::now());
-                self.next(index, now)?;
+                self.next(index, now);
             }
         }
     }
@@ -448,7 +473,7 @@ impl Worker {
 
     fn count(&mut self, counts: bool, ended: Ended, now: Instant) {
         self.roll(now);
-        if self.is_late() {
+        if self.is_late() && ended.failure.is_none() {
             self.unfinished += u64::from(counts);
         } else if counts || self.slot.stretch == Stretch::WarmUp {
             // The warm-up is for the eyes of whoever watches.
@@ -464,6 +489,15 @@ impl Worker {
 
     /// Sends off the tallies of slots that are over.
     fn roll(&mut self, now: Instant) {
+        if self.shared.enough.load(Ordering::Relaxed) && !self.is_late() {
+            // The load was broken off at the end of an earlier slot: what came since is not part of it.
+            *self.tally = Tally::new(&self.shared.plan);
+            self.slot = Slot {
+                stretch: Stretch::Late,
+                end: self.far,
+                ..self.slot
+            };
+        }
         while now >= self.slot.end {
             let full = std::mem::replace(&mut *self.tally, Tally::new(&self.shared.plan));
             let _ = self.reports.send(Message::Slot(self.slot, Box::new(full)));
@@ -475,9 +509,9 @@ impl Worker {
     }
 
     /// Ends requests whose deadline is over.
-    fn expire(&mut self, now: Instant) -> io::Result<()> {
+    fn expire(&mut self, now: Instant) {
         if now < self.next_deadline {
-            return Ok(());
+            return;
         }
         self.next_deadline = self.far;
         for index in 0..self.users.len() {
@@ -488,19 +522,22 @@ impl Worker {
             if user.deadline <= now {
                 user.connection.close();
                 self.end(index, Step::Failed(Failure::TimedOut), now);
-                self.next(index, now)?;
+                self.next(index, now);
             } else {
                 self.next_deadline = self.next_deadline.min(user.deadline);
             }
         }
-        Ok(())
     }
 
     /// `Some` when there is nothing left to do: whether that is because all requests were made.
-    fn is_over(&self, now: Instant) -> Option<bool> {
+    fn is_over(&self) -> Option<bool> {
         match &self.pacing {
             Pacing::Closed { active: 0, .. } => Some(true),
-            Pacing::Closed { .. } => (now >= self.shared.clock.until).then_some(false),
+            // A request without an answer is seen to its end: a server that lets some hang must not
+            // look better for the time being over.
+            Pacing::Closed { .. } => (self.is_late()
+                && !self.users.iter().any(|user| user.connection.is_busy()))
+            .then_some(false),
             Pacing::Open { schedule, idle, .. } => {
                 (schedule.due().is_none() && idle.len() == self.users.len()).then_some(true)
             }

@@ -41,7 +41,7 @@ pub(super) fn summary(heading: &str, load: &Load) -> String {
     if load.unfinished > 0 && load.requests < 10 * load.unfinished {
         let _ = writeln!(
             text,
-            "  unfinished{:>10}   still without an answer when the time was over",
+            "  unfinished{:>10}   answered only after the time was over",
             load.unfinished
         );
     }
@@ -80,7 +80,7 @@ pub(super) fn progress(progress: &Progress) -> String {
         progress.elapsed.as_secs_f64(),
         progress.total.as_secs_f64()
     );
-    let second = &progress.second;
+    let second = &progress.window;
     format!(
         "{of}{} · {} requests · p50 {} · p99 {} · {} failed",
         if progress.warm_up { " (warm-up)" } else { "" },

@@ -116,8 +116,8 @@ fn evidence_that_is_none() {
     );
     let file = folder.path().join("evidence.json");
     fs::write(&file, "{\"version\": 99}").unwrap();
-    usage_error(&["regrade", path(&file)], "this program reads version 1");
-    fs::write(&file, "{\"version\": 1}").unwrap();
+    usage_error(&["regrade", path(&file)], "this program reads version 2");
+    fs::write(&file, "{\"version\": 2}").unwrap();
     usage_error(&["regrade", path(&file)], "is no evidence");
     fs::write(&file, "nonsense").unwrap();
     usage_error(&["regrade", path(&file)], "is no evidence");
@@ -149,7 +149,7 @@ fn an_exercise_or_rubric_that_its_author_broke_is_told_with_file_line_and_caret(
         ),
         (
             "exercises/tiny/exercise.yaml",
-            "seconds: 1,",
+            "seconds: 5,",
             "seconds: 31,",
             "at most 30",
         ),

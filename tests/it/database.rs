@@ -41,7 +41,7 @@ const DIGEST: &str = "SELECT count(*), md5(string_agg(content, '' ORDER BY id)) 
 
 async fn start(choice: Choice, scratch: &Scratch) -> anyhow::Result<Database> {
     let started = Instant::now();
-    let database = Database::start(&choice, IMAGE, scratch, &|_| {}).await?;
+    let database = Database::start(&choice, IMAGE, &[], scratch, &|_| {}).await?;
     eprintln!(
         "{choice:?}: started in {:.2?}: {}",
         started.elapsed(),
@@ -94,7 +94,7 @@ async fn a_database_in_a_container_keeps_the_contract_and_leaves_nothing_behind(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_given_server_keeps_the_contract_and_is_left_as_it_was() {
     let scratch = Scratch::new().unwrap();
-    let server = match Database::start(&Choice::Local, IMAGE, &scratch, &|_| {}).await {
+    let server = match Database::start(&Choice::Local, IMAGE, &[], &scratch, &|_| {}).await {
         Ok(server) => server,
         Err(why) => return skip("url", &why),
     };
@@ -147,7 +147,7 @@ async fn a_given_server_keeps_the_contract_and_is_left_as_it_was() {
     .await
     .unwrap();
     drop(
-        Database::start(&Choice::Url(url), IMAGE, &tenant, &|_| {})
+        Database::start(&Choice::Url(url), IMAGE, &[], &tenant, &|_| {})
             .await
             .unwrap(),
     );

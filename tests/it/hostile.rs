@@ -121,6 +121,7 @@ fn evidence(answers: AnswersFile) -> Evidence {
             postgres: String::new(),
             settings: std::collections::BTreeMap::new(),
             cores: 2,
+            footing: feedgrade::evidence::Footing::default(),
             rustc: String::new(),
             platform: String::new(),
         },

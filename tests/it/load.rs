@@ -2,6 +2,7 @@
 //! looks at how long anything took.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,9 +33,11 @@ fn requests(address: SocketAddr, count: u64) -> LoadPlan {
         warm_up: Duration::ZERO,
         duration: Duration::from_mins(1),
         max_requests: Some(count),
+        window: Duration::from_secs(1),
         timeout: Duration::from_secs(30),
         body_check: None,
         threads: None,
+        cores: Vec::new(),
     }
 }
 
@@ -43,7 +46,7 @@ fn run(plan: LoadPlan) -> LoadRun {
         .enable_all()
         .build()
         .unwrap()
-        .block_on(load::run(plan, |_| {}))
+        .block_on(load::run(plan, |_| ControlFlow::Continue(())))
         .unwrap()
 }
 
@@ -260,16 +263,15 @@ fn a_server_that_never_answers_gives_finite_figures() {
     let mut plan = requests(server.address, 1);
     plan.max_requests = None;
     plan.duration = Duration::from_millis(100);
+    plan.timeout = Duration::from_millis(300);
     let load = run(plan).load;
-    assert_eq!((load.requests, load.failed, load.unfinished), (0, 0, 4));
-    for figure in [
-        load.success_rate,
-        load.requests_per_second,
-        load.latency_ms.mean,
-        load.latency_ms.max,
-        load.per_second[0].p99,
-    ] {
+    // They are seen to their end, which is a bad one.
+    assert_eq!((load.requests, load.failed, load.unfinished), (4, 4, 0));
+    for figure in [load.success_rate, load.requests_per_second] {
         assert!(figure.abs() < f64::EPSILON, "{load:?}");
+    }
+    for figure in [load.latency_ms.mean, load.per_second[0].p99] {
+        assert!(figure.is_finite(), "{load:?}");
     }
 }
 
@@ -347,7 +349,7 @@ fn a_dropped_load_stops_and_leaves_no_connection() {
         .build()
         .unwrap()
         .block_on(async {
-            let load = load::run(plan, |_| {});
+            let load = load::run(plan, |_| ControlFlow::Continue(()));
             let enough = async {
                 while server.received() < 100 {
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -379,6 +381,7 @@ fn progress_is_told_for_warm_up_and_measured_seconds() {
         .unwrap()
         .block_on(load::run(plan, move |progress| {
             told.lock().unwrap().push(*progress);
+            ControlFlow::Continue(())
         }))
         .unwrap();
     let seen = seen.lock().unwrap();
@@ -389,13 +392,75 @@ fn progress_is_told_for_warm_up_and_measured_seconds() {
 }
 
 #[test]
+fn a_request_that_hangs_is_a_failure_however_short_the_load() {
+    // Every third request never gets an answer.
+    let server = Server::start(|_, number| match number % 3 {
+        2 => Reply::Silence,
+        _ => Reply::Send(ok("hello")),
+    });
+    for breaks_off in [false, true] {
+        let mut plan = requests(server.address, 1);
+        plan.max_requests = None;
+        plan.duration = Duration::from_millis(200);
+        plan.window = Duration::from_millis(100);
+        plan.timeout = Duration::from_millis(500);
+        let load = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(load::run(plan, |_| {
+                if breaks_off {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            }))
+            .unwrap()
+            .load;
+        assert_eq!(errors(&load), [("timed out", 4)], "{load:?}");
+        assert_eq!(load.failed, 4);
+    }
+}
+
+#[test]
+fn a_load_that_is_broken_off_ends_with_that_window() {
+    let server = Server::always(Reply::Send(ok("hello")));
+    let mut plan = requests(server.address, 1);
+    plan.max_requests = None;
+    plan.window = Duration::from_millis(50);
+    let mut windows = 0;
+    let run = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(load::run(plan, |_| {
+            windows += 1;
+            if windows == 3 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }))
+        .unwrap();
+    assert_eq!((run.load.seconds, run.load.windows.len()), (0.15, 3));
+    let counted: u64 = run.load.windows.iter().map(|window| window.requests).sum();
+    assert_eq!(run.load.requests, counted);
+    assert_eq!(run.load.per_second.len(), 1);
+    // Several stretches are one load.
+    let joined = load::join(vec![run.clone(), run.clone()]).unwrap();
+    assert_eq!(joined.requests, 2 * counted);
+    assert_eq!((joined.seconds, joined.windows.len()), (0.3, 6));
+    assert_eq!(joined.latency_ms, run.load.latency_ms);
+}
+
+#[test]
 fn a_plan_that_leaves_this_machine_is_an_error() {
     let plan = requests(([192, 0, 2, 1], 80).into(), 1);
     let error = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap()
-        .block_on(load::run(plan, |_| {}))
+        .block_on(load::run(plan, |_| ControlFlow::Continue(())))
         .unwrap_err();
     assert!(
         error.to_string().contains("only go to this machine"),

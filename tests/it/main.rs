@@ -14,5 +14,6 @@ mod loadtest;
 mod main_job;
 mod shipped_rubric;
 mod skip;
+mod stopping;
 mod structure;
 mod word_order;

@@ -73,6 +73,18 @@ fn the_solution_passes_and_grading_its_evidence_again_gives_the_same_bytes() {
         (&"passed".into(), &100.into())
     );
     assert_eq!(report["environment"]["database"], "local");
+    // The exercise wants one processor for server and database; the load generator gets the others.
+    let footing = &report["environment"]["footing"];
+    if report["environment"]["cores"].as_u64() > Some(1) {
+        assert_eq!(footing["server"], footing["database"]);
+        let (server, generator) = (&footing["server"], footing["generator"].as_str().unwrap());
+        assert!(!generator.is_empty() && *server != generator, "{footing}");
+    }
+    let stage = &report["stages"][1];
+    assert_eq!(
+        (&stage["ended"], &stage["attempts"]),
+        (&"sure".into(), &1.into())
+    );
     assert!(text(&std::fs::read(junit).unwrap()).contains("<testsuite"));
     let schema: serde_json::Value = serde_json::from_slice(
         &feedgrade()

@@ -16,7 +16,7 @@ async fn a_start_that_is_broken_off_leaves_nothing_behind() {
     for (name, choice) in [("local", Choice::Local), ("container", Choice::Container)] {
         for millis in [50, 300, 500, 800] {
             let scratch = Scratch::new().unwrap();
-            let start = Database::start(&choice, IMAGE, &scratch, &|_| {});
+            let start = Database::start(&choice, IMAGE, &[], &scratch, &|_| {});
             match tokio::time::timeout(Duration::from_millis(millis), start).await {
                 Ok(Err(why)) => {
                     skip(name, &format!("{why:#}"));
@@ -43,7 +43,7 @@ async fn a_server_that_cannot_be_used_is_refused_in_one_message() {
     let scratch = Scratch::new().unwrap();
     let refused = async |url: &str| {
         let choice = url.parse().unwrap();
-        let error = Database::start(&choice, IMAGE, &scratch, &|_| {})
+        let error = Database::start(&choice, IMAGE, &[], &scratch, &|_| {})
             .await
             .unwrap_err();
         format!("{error:#}")
@@ -69,7 +69,7 @@ async fn a_server_that_cannot_be_used_is_refused_in_one_message() {
             "{malformed}"
         );
     }
-    let server = match Database::start(&Choice::Local, IMAGE, &scratch, &|_| {}).await {
+    let server = match Database::start(&Choice::Local, IMAGE, &[], &scratch, &|_| {}).await {
         Ok(server) => server,
         Err(why) => return skip("url", &why),
     };
@@ -101,7 +101,7 @@ async fn inner_start() {
     let choice: Choice = std::env::var("INNER_CHOICE").unwrap().parse().unwrap();
     let note = |event: Event| notices.lock().unwrap().push(event);
     let started = Instant::now();
-    match Database::start(&choice, IMAGE, &scratch, &note).await {
+    match Database::start(&choice, IMAGE, &[], &scratch, &note).await {
         Ok(database) => println!("INNER {} {}", database.kind(), database.reason()),
         Err(error) => println!("INNER error {error:#}"),
     }
@@ -173,7 +173,7 @@ fn without_an_engine_that_answers_auto_takes_a_local_cluster_in_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_without_the_image_makes_auto_take_a_local_cluster() {
     let scratch = Scratch::new().unwrap();
-    if let Err(why) = Database::start(&Choice::Container, IMAGE, &scratch, &|_| {}).await {
+    if let Err(why) = Database::start(&Choice::Container, IMAGE, &[], &scratch, &|_| {}).await {
         return skip("container", &format!("{why:#}"));
     }
     let told = inner("auto", &[]);
@@ -220,7 +220,7 @@ fn without_docker_and_postgres_the_error_says_the_way_out() {
 #[ignore = "started by another test"]
 async fn inner_wait() {
     let scratch = Scratch::new().unwrap();
-    let _database = Database::start(&Choice::Local, IMAGE, &scratch, &|_| {})
+    let _database = Database::start(&Choice::Local, IMAGE, &[], &scratch, &|_| {})
         .await
         .unwrap();
     println!("INNER {}", scratch.path().display());
