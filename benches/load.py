@@ -5,13 +5,20 @@ The target (benches/server, 3.5 KB a response) has one core to itself, the gener
 alternate between the generators, so that a busy machine is busy for all of them: trust the ratios
 more than the figures. Prints a table of medians: CPU time per request (user and system), requests a
 second, p50 and p99, each also as a ratio to feedgrade's own (above 1: the other needs or takes more).
+A second table says why they differ: what a request costs the target, how often the generator slept (it
+is the target that pays for waking it), and how many users were really waiting for the target by
+Little's law, rate times mean latency. What is missing to 100 were between an answer and the next
+request, a time that a generator whose clock starts at the write counts nowhere.
 
 Peers are installed into a cache folder with public tools: oha with `cargo install`, wrk from Debian's
 packages, autocannon from npm. One that cannot be had is left out, out loud.
 
     benches/load.py                      5 rounds of 5 seconds
     benches/load.py --rounds 9 --seconds 10
+    benches/load.py --path /slow         each answer after 5 ms, so that no generator is at its limit
+                                         and all see the same load: latencies must agree
     benches/load.py --memory 10000000    peak memory after so many requests, and after a tenth
+    benches/load.py --allocations 200000 allocations in so many requests more (with heaptrack)
     benches/load.py --calm 0.1           waits until others use at most a tenth of the machine, and
                                          drops rounds in which they used more
     benches/load.py --open-loop          from due to sent at 100, 500 and 2,000 requests a second
@@ -29,6 +36,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "feedgrade-bench"
@@ -89,8 +97,8 @@ def build(manifest, program, *more):
 class Server:
     """The target, pinned to a core."""
 
-    def __init__(self, program, core):
-        self.url = "http://127.0.0.1:38080/feed"
+    def __init__(self, program, core, path):
+        self.url = f"http://127.0.0.1:38080{path}"
         self.process = subprocess.Popen(["taskset", "-c", str(core), program, "38080"])
         for _ in range(100):
             try:
@@ -101,6 +109,10 @@ class Server:
         self.process.kill()
         sys.exit("the target did not start: is port 38080 taken?")
 
+    def cpu(self):
+        """CPU seconds so far. It has one thread."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
     def __enter__(self):
         return self
 
@@ -110,7 +122,7 @@ class Server:
 
 
 def measure(command, core):
-    """Its output, its CPU seconds, its peak memory in MiB."""
+    """Its output, what it used (`getrusage`)."""
     process = subprocess.Popen(["taskset", "-c", str(core), *map(str, command)],
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                env={**os.environ, "LD_LIBRARY_PATH": library_path()})
@@ -118,7 +130,11 @@ def measure(command, core):
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         sys.exit(f"{command[0]} failed")
-    return output, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return output, usage
+
+
+def cpu_seconds(usage):
+    return usage.ru_utime + usage.ru_stime
 
 
 class Others:
@@ -165,37 +181,52 @@ def in_ms(text):
     return float(number) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
 
 
+class Seen(NamedTuple):
+    """What a generator measured, latencies in ms, and what it used."""
+    requests: int
+    usage: object
+    mean: float
+    p50: float
+    p99: float
+    failed: int
+
+
 def run_feedgrade(program, url, seconds, core):
-    output, cpu, _ = measure([program, "loadtest", url, "-c", USERS, "-d", f"{seconds}s",
-                              "--write", "json=-"], core)
+    output, usage = measure([program, "loadtest", url, "-c", USERS, "-d", f"{seconds}s",
+                             "--write", "json=-"], core)
     load = json.loads(output)
-    return load["requests"], cpu, load["latency_ms"]["p50"], load["latency_ms"]["p99"], load["failed"]
+    latency = load["latency_ms"]
+    return Seen(load["requests"], usage, latency["mean"], latency["p50"], latency["p99"],
+                load["failed"])
 
 
 def run_oha(program, url, seconds, core):
-    output, cpu, _ = measure([program, "--no-tui", "-c", USERS, "-z", f"{seconds}s",
-                              "--output-format", "json", url], core)
+    output, usage = measure([program, "--no-tui", "-c", USERS, "-z", f"{seconds}s",
+                             "--output-format", "json", url], core)
     seen = json.loads(output)
     percentiles = seen["latencyPercentiles"]
     codes = seen["statusCodeDistribution"]
-    return (sum(codes.values()), cpu, percentiles["p50"] * 1e3, percentiles["p99"] * 1e3,
-            sum(count for code, count in codes.items() if code != "200"))
+    return Seen(sum(codes.values()), usage, seen["summary"]["average"] * 1e3,
+                percentiles["p50"] * 1e3, percentiles["p99"] * 1e3,
+                sum(count for code, count in codes.items() if code != "200"))
 
 
 def run_wrk(program, url, seconds, core):
-    output, cpu, _ = measure([program, "-t1", f"-c{USERS}", f"-d{seconds}s", "--latency", url], core)
+    output, usage = measure([program, "-t1", f"-c{USERS}", f"-d{seconds}s", "--latency", url], core)
     requests = int(re.search(r"(\d+) requests in", output)[1])
     percentiles = dict(re.findall(r"^\s+(50|99)%\s+(\S+)", output, re.MULTILINE))
+    mean = re.search(r"Latency\s+(\S+)", output)[1]
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
-    return (requests, cpu, in_ms(percentiles["50"]), in_ms(percentiles["99"]),
-            int(failed[1]) if failed else 0)
+    return Seen(requests, usage, in_ms(mean), in_ms(percentiles["50"]), in_ms(percentiles["99"]),
+                int(failed[1]) if failed else 0)
 
 
 def run_autocannon(program, url, seconds, core):
-    output, cpu, _ = measure(["node", program, "-c", USERS, "-d", seconds, "--json", url], core)
+    output, usage = measure(["node", program, "-c", USERS, "-d", seconds, "--json", url], core)
     seen = json.loads(output)
-    return (seen["requests"]["total"], cpu, seen["latency"]["p50"], seen["latency"]["p99"],
-            seen["non2xx"] + seen["errors"])
+    latency = seen["latency"]
+    return Seen(seen["requests"]["total"], usage, latency["average"], latency["p50"], latency["p99"],
+                seen["non2xx"] + seen["errors"])
 
 
 def compare(generators, server, arguments):
@@ -211,12 +242,16 @@ def compare(generators, server, arguments):
         others, seen = Others(server), {}
         for name in names:
             run, program = generators[name]
-            requests, cpu, p50, p99, failed = run(program, server.url, arguments.seconds, 1)
-            seen[name] = (cpu / requests * 1e6, requests / arguments.seconds, p50, p99, failed)
+            before = server.cpu()
+            one = run(program, server.url, arguments.seconds, 1)
+            target, rate = server.cpu() - before, one.requests / arguments.seconds
+            seen[name] = (cpu_seconds(one.usage) / one.requests * 1e6, rate, one.p50, one.p99,
+                          one.failed, target / one.requests * 1e6, target / arguments.seconds * 100,
+                          one.usage.ru_nvcsw / one.requests, rate * one.mean / 1e3)
         share = others.share()
         note(f"round {number}: others used {share:.0%} of the machine" +
              ("" if share <= arguments.calm else ", dropped"))
-        for name, (cpu, rate, p50, p99, _) in seen.items():
+        for name, (cpu, rate, p50, p99, *_) in seen.items():
             note(f"  {name:10} {cpu:6.2f} µs a request, {rate:8.0f} a second, "
                  f"p50 {p50:.2f} ms, p99 {p99:.2f} ms")
         if share <= arguments.calm:
@@ -238,28 +273,55 @@ def compare(generators, server, arguments):
             f"{f'{cell:.{digits}f} ({ratio:.2f})':>{width}}"
             for cell, ratio, digits, width in zip(cells, ratios, (2, 0, 2, 2), (18, 20, 18, 18)))
             + f"{cells[4]:>8.0f}")
+    print(f"\n{'':12}{'target CPU µs/request':>24}{'target busy':>14}{'sleeps/request':>18}"
+          f"{'users waiting':>16}")
+    for name, results in rows.items():
+        cells = [statistics.median(column) for column in zip(*results)]
+        ratio = statistics.median(other[5] / mine[5] for other, mine in zip(results, rows["feedgrade"]))
+        print(f"{name:12}{f'{cells[5]:.2f} ({ratio:.2f})':>24}{f'{cells[6]:.0f} %':>14}"
+              f"{cells[7]:>18.3f}{cells[8]:>16.0f}")
 
 
 def memory(feedgrade, server, requests):
     print("\nPeak memory of feedgrade loadtest:")
     for count in (requests // 10, requests):
-        output, cpu, peak = measure([feedgrade, "loadtest", server.url, "-c", USERS, "-n", count,
-                                     "--write", "json=-"], 1)
+        output, usage = measure([feedgrade, "loadtest", server.url, "-c", USERS, "-n", count,
+                                 "--write", "json=-"], 1)
         seen = json.loads(output)
-        print(f"  {seen['requests']:>10} requests, {seen['failed']} failed: {peak:.1f} MiB, "
-              f"{cpu / count * 1e6:.2f} µs a request, {seen['seconds']:.0f} s")
+        print(f"  {seen['requests']:>10} requests, {seen['failed']} failed: {usage.ru_maxrss / 1024:.1f} MiB, "
+              f"{cpu_seconds(usage) / count * 1e6:.2f} µs a request, {seen['seconds']:.0f} s")
+
+
+def allocations(feedgrade, server, requests):
+    """The start, the end and each second allocate; a request must not."""
+    if not (heaptrack := shutil.which("heaptrack")):
+        print("\nAllocations: left out, heaptrack is not installed here")
+        return
+    counts = []
+    with tempfile.TemporaryDirectory() as folder:
+        for count in (requests // 10, requests + requests // 10):
+            command = [heaptrack, "-o", f"{folder}/{count}", feedgrade, "loadtest", server.url,
+                       "-c", USERS, "-n", count, "--write", f"json={folder}/load.json"]
+            output = subprocess.run(list(map(str, command)), check=True, text=True,
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+            seconds = json.loads(Path(f"{folder}/load.json").read_text())["seconds"]
+            counts.append((int(re.search(r"^\s*allocations:\s+(\d+)", output, re.MULTILINE)[1]),
+                           seconds))
+    (few, short), (many, long) = counts
+    print(f"\nAllocations: {few} in {short:.1f} s, and {many - few} more for {requests} requests and "
+          f"{long - short:.1f} s more: {(many - few) / requests:.5f} a request")
 
 
 def open_loop(feedgrade, server, seconds):
     print("\nOpen loop, from due to sent:")
     for rate in (100, 500, 2000):
-        output, cpu, _ = measure([feedgrade, "loadtest", server.url, "-r", rate, "-d", f"{seconds}s",
-                                  "--warm-up", "1s", "--write", "json=-"], 1)
+        output, usage = measure([feedgrade, "loadtest", server.url, "-r", rate, "-d", f"{seconds}s",
+                                 "--warm-up", "1s", "--write", "json=-"], 1)
         seen = json.loads(output)
         lag = seen["open_loop"]["lag_ms"]
         print(f"  {rate:>5} a second: {seen['requests']} requests, {seen['failed']} failed, "
               f"p50 {lag['p50']:.3f} ms, p99 {lag['p99']:.3f} ms, max {lag['max']:.3f} ms, "
-              f"CPU {cpu / (seconds + 1) * 100:.1f} %")
+              f"CPU {cpu_seconds(usage) / (seconds + 1) * 100:.1f} %")
 
 
 def main():
@@ -267,7 +329,9 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--path", default="/feed", choices=["/feed", "/slow"])
     parser.add_argument("--memory", type=int, metavar="REQUESTS")
+    parser.add_argument("--allocations", type=int, metavar="REQUESTS")
     parser.add_argument("--open-loop", action="store_true")
     parser.add_argument("--calm", type=float, default=1.0, metavar="SHARE")
     parser.add_argument("--feedgrade", type=Path, help="this program instead of a fresh build")
@@ -287,11 +351,13 @@ def main():
             else:
                 note(f"left out: {name} could not be installed here")
     print(f"load average at the start {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores")
-    with Server(target, 0) as server:
+    with Server(target, 0, arguments.path) as server:
         if arguments.rounds:
             compare(generators, server, arguments)
         if arguments.open_loop:
             open_loop(feedgrade, server, 2 * arguments.seconds)
+        if arguments.allocations:
+            allocations(feedgrade, server, arguments.allocations)
         if arguments.memory:
             memory(feedgrade, server, arguments.memory)
     print(f"load average at the end {os.getloadavg()[0]:.2f}")
