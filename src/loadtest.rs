@@ -52,7 +52,12 @@ pub struct LoadtestArgs {
     #[arg(short = 'r', long, value_name = "PER_SECOND", value_parser = values::rate)]
     rate: Option<f64>,
     /// HTTP method [default: GET, or POST with --body]
-    #[arg(short = 'm', long, conflicts_with = "targets")]
+    #[arg(
+        short = 'm',
+        visible_short_alias = 'X',
+        long,
+        conflicts_with = "targets"
+    )]
     method: Option<String>,
     /// A header, e.g. 'Accept: application/json'. May be repeated.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = values::header)]

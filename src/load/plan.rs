@@ -263,7 +263,7 @@ impl Target {
     fn check(&self) -> Result<()> {
         ensure!(
             is_token(&self.method),
-            "`{}` is no HTTP method",
+            "`{}` is no HTTP method: write one word like GET",
             self.method.escape_debug()
         );
         ensure!(
@@ -292,7 +292,7 @@ impl Target {
             ]
             .contains(&name.to_ascii_lowercase().as_str())
             {
-                bail!("the header `{name}` is the load generator's own business");
+                bail!("the header `{name}` is made by the load generator: leave it out");
             }
         }
         Ok(())

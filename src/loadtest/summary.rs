@@ -19,8 +19,10 @@ pub(super) fn summary(heading: &str, load: &Load) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "  requests  {:>10}   {:.1} a second for {:.1} s",
-        load.requests, load.requests_per_second, load.seconds
+        "  requests  {:>10}   {:.1} a second for {}",
+        load.requests,
+        load.requests_per_second,
+        length(load.seconds)
     );
     let _ = writeln!(
         text,
@@ -167,12 +169,23 @@ fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// Never rounds up to 100 %: that number means all of them.
+/// `2.0 s`, or `1 ms` for what was over in less than a second.
+fn length(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else {
+        format!("{seconds:.1} s")
+    }
+}
+
+/// Never rounds up to 100 % nor down to nothing: those numbers mean all of them, and none.
 fn percent(share: f64) -> String {
     if share >= 1.0 {
         "100 %".to_owned()
     } else if share > 0.9999 {
         ">99.99 %".to_owned()
+    } else if share > 0.0 && share < 0.0001 {
+        "<0.01 %".to_owned()
     } else {
         format!("{:.2} %", share * 100.0)
     }
@@ -255,8 +268,16 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_percent_means_all() {
+    fn a_hundred_percent_means_all_and_nought_means_none() {
         assert_eq!(percent(0.999_999), ">99.99 %");
         assert_eq!(percent(1.0), "100 %");
+        assert_eq!(percent(0.000_02), "<0.01 %");
+        assert_eq!(percent(0.0), "0.00 %");
+    }
+
+    #[test]
+    fn a_load_that_was_over_at_once_did_not_take_0_seconds() {
+        assert_eq!(length(0.001), "1 ms");
+        assert_eq!(length(2.0), "2.0 s");
     }
 }

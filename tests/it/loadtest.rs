@@ -144,7 +144,8 @@ fn what_cannot_be_run_is_refused_with_the_way_out() {
     assert_refused(&[url, "-c", "0"], "1..=100000");
     assert_refused(&[url, "-r", "fast"], "write requests a second");
     assert_refused(&[url, "-H", "nothing"], "write 'Name: value'");
-    assert_refused(&[url, "-H", "Connection: close"], "own business");
+    assert_refused(&[url, "-H", "Connection: close"], "leave it out");
+    assert_refused(&[url, "-X", "GE T"], "write one word like GET");
     assert_refused(
         &[url, "-b", "@/no/such/file"],
         "cannot read the body /no/such/file",
