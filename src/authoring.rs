@@ -3,6 +3,7 @@
 //! Grades the starter, the solution and every specimen like any submission, and compares with what
 //! they must get. Who grades the grader? This.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -265,10 +266,12 @@ impl Flips {
             if criterion.verdict == wanted {
                 continue;
             }
-            match (criterion.verdict, rank(criterion.verdict) > rank(wanted)) {
-                (Verdict::Ungraded, _) => self.ungraded += 1,
-                (_, true) => self.too_good += 1,
-                (_, false) => self.too_bad += 1,
+            match rank(criterion.verdict).cmp(&rank(wanted)) {
+                _ if criterion.verdict == Verdict::Ungraded => self.ungraded += 1,
+                Ordering::Greater => self.too_good += 1,
+                Ordering::Less => self.too_bad += 1,
+                // Another word for no points.
+                Ordering::Equal => {}
             }
             let why = criterion.reason.as_ref().or(criterion.actual.as_ref());
             let key = (criterion.id.clone(), criterion.verdict);
@@ -327,7 +330,12 @@ mod tests {
             otherwise: Verdict::NotMet,
             verdicts: BTreeMap::new(),
         };
-        for verdict in [Verdict::NotMet, Verdict::Met, Verdict::Ungraded] {
+        for verdict in [
+            Verdict::NotMet,
+            Verdict::Skipped,
+            Verdict::Met,
+            Verdict::Ungraded,
+        ] {
             flips.add(&expected, &grade(verdict));
         }
         let expected = Expected {
@@ -342,6 +350,6 @@ mod tests {
             ungraded,
             ..
         } = flips;
-        assert_eq!((verdicts, too_good, too_bad, ungraded), (4, 1, 1, 1));
+        assert_eq!((verdicts, too_good, too_bad, ungraded), (5, 1, 1, 1));
     }
 }

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::evidence::{
-    Connections, Evidence, Fact, Leg, Load, Migrations, ServerRun, StageSeen, Window,
+    Connections, Evidence, Fact, Leg, Load, Machine, Migrations, ServerRun, StageSeen, Window,
 };
 use crate::exercise::{Exercise, ServerKind};
 use crate::grade::{AnswerGrade, Basis};
@@ -175,10 +175,10 @@ impl Check {
         match self {
             Self::Build(build::Build {}) => build::Build::judge(evidence),
             Self::Api(check) => check.judge(context, evidence),
-            Self::SuccessRate(check) => check.judge(evidence),
+            Self::SuccessRate(check) => check.judge(context, evidence),
             Self::Connections(check) => check.judge(evidence),
             Self::Plan(check) => check.judge(context, evidence),
-            Self::Speed(check) => check.judge(evidence),
+            Self::Speed(check) => check.judge(context, evidence),
             Self::Data(check) => check.judge(context, evidence),
             Self::Answer(check) => check.judge(context, evidence),
             Self::Results(check) => check.judge(context, evidence),
@@ -256,6 +256,31 @@ impl Check {
         self.names().stages.iter().any(|id| ***id == *stage)
     }
 
+    /// The limits that no measuring could settle, or nobody could meet: where they stand, and one
+    /// sentence.
+    #[must_use]
+    pub fn bad_limit(&self) -> Option<(&Located<f64>, &'static str)> {
+        let share = |limit| (limit, "a share of requests is above 0 and at most 1");
+        let is_share = |limit: &f64| *limit > 0.0 && *limit <= 1.0;
+        match self {
+            Self::SuccessRate(check) if !is_share(&check.at_least) => Some(share(&check.at_least)),
+            Self::Speed(check) if !is_share(&check.at_least) => Some(share(&check.at_least)),
+            Self::Speed(check)
+                if !(check.p99_at_most_times.is_finite() && *check.p99_at_most_times >= 1.0) =>
+            {
+                Some((
+                    &check.p99_at_most_times,
+                    "nobody is asked to be faster than the reference: 1 or more",
+                ))
+            }
+            Self::Connections(check) if !(0.0..100.0).contains(&*check.at_most_per_100) => Some((
+                &check.at_most_per_100,
+                "connections per 100 requests are 0 or more and below 100",
+            )),
+            _ => None,
+        }
+    }
+
     /// What its verdicts rest on.
     #[must_use]
     pub fn basis(&self) -> Basis {
@@ -280,14 +305,9 @@ const STOLEN: f64 = 0.15;
 /// What else was on the machine while legs were measured, if it was enough to matter: the share of
 /// the processors that it took, and one sentence.
 fn disturbance(legs: &[Leg]) -> Option<(f64, String)> {
-    let mean = |of: fn(&Leg) -> Option<f64>| {
-        let known = || legs.iter().filter_map(|leg| Some((of(leg)?, leg.seconds)));
-        let seconds: f64 = known().map(|(_, seconds)| seconds).sum();
-        known().map(|(share, seconds)| share * seconds).sum::<f64>() / seconds.max(1e-9)
-    };
     let (others, stolen) = (
-        mean(|leg| leg.machine.others),
-        mean(|leg| leg.machine.stolen),
+        Machine::mean(legs, |machine| machine.others).unwrap_or(0.0),
+        Machine::mean(legs, |machine| machine.stolen).unwrap_or(0.0),
     );
     let sentence = if others > OTHERS {
         format!(

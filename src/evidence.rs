@@ -281,6 +281,9 @@ pub struct StageSeen {
     pub connections: Fact<Connections>,
     /// Probes that were run while the load went on.
     pub during_load: Vec<ProbeRun>,
+    /// Answers to the load itself that were looked at, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<AnswerSeen>,
     /// Digests of seeded rows before the migrations and after the load.
     pub kept_rows: Vec<KeptRows>,
     /// The load once more, leg by leg.
@@ -289,6 +292,15 @@ pub struct StageSeen {
     pub ended: Ended,
     /// How often the stage was measured: again when others had used the machine meanwhile.
     pub attempts: u32,
+}
+
+/// An answer that came while the load was measured, picked at random.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AnswerSeen {
+    /// How often this very answer was picked.
+    pub times: u64,
+    /// The answer, and what the database said at the end of the leg.
+    pub step: StepSeen,
 }
 
 /// One leg of a stage: servers that are compared are loaded in turn, for a second or two each.
@@ -313,14 +325,27 @@ pub struct Leg {
 /// What the kernel counted of the machine while a load ran. Null where it does not tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
-    /// The share of all processor time, 0 to 1, that went to processes which had no part in the
-    /// load.
+    /// The share of the time of the processors that serve, 0 to 1, that went to processes which had
+    /// no part in the load.
     pub others: Option<f64>,
     /// The share that the hypervisor gave to other machines.
     pub stolen: Option<f64>,
     /// The share of the time in which something waited for a processor, the load itself included
     /// (pressure-stall information).
     pub pressure: Option<f64>,
+}
+
+impl Machine {
+    /// The mean over all legs by their time. `None` where the kernel does not tell, or of no legs.
+    #[must_use]
+    pub fn mean(legs: &[Leg], of: fn(&Self) -> Option<f64>) -> Option<f64> {
+        let known = || {
+            legs.iter()
+                .filter_map(|leg| Some((of(&leg.machine)?, leg.seconds)))
+        };
+        let seconds: f64 = known().map(|(_, seconds)| seconds).sum();
+        (seconds > 0.0).then(|| known().map(|(share, time)| share * time).sum::<f64>() / seconds)
+    }
 }
 
 /// Why measuring ended when it did.
@@ -340,8 +365,9 @@ pub struct Load {
     pub users: u32,
     /// Seconds measured, three decimals.
     pub seconds: f64,
-    /// Requests that ended within the measured time. In an open loop those that were due within
-    /// it, whenever they ended.
+    /// Requests that ended within the measured time or were under way when it was over: one that takes
+    /// longer than the time is not left out for that. In an open loop those that were due within it,
+    /// whenever they ended.
     pub requests: u64,
     /// Those that did not succeed.
     pub failed: u64,
@@ -358,14 +384,11 @@ pub struct Load {
     pub errors: BTreeMap<String, u64>,
     /// Connections that the generator had to open again.
     pub reconnects: u64,
-    /// Requests that were answered well, but only when the time was over. They are in no other figure.
-    #[serde(default)]
-    pub unfinished: u64,
     /// Closed loop: users who got no successful answer in the whole measured time. A server that
     /// serves a few very fast and lets the others wait would look good in all other figures.
     #[serde(default)]
     pub starved: u64,
-    /// One value a second.
+    /// One value a second. What a closed loop ended late is in the last.
     pub per_second: Vec<Second>,
     /// One value a window, where a stage was measured in windows shorter than a second.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -571,6 +594,7 @@ pub(crate) mod sample {
                     }),
                     connections: Fact::Unknown { why: String::new() },
                     during_load: vec![],
+                    answers: vec![],
                     kept_rows: vec![],
                     legs: legs.to_vec(),
                     ended: Ended::Sure,

@@ -248,7 +248,8 @@ pub struct StageSpec {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadSpec {
-    /// What every user asks for, again and again.
+    /// What every user asks for, again and again. Where a probe sends the same request and compares its
+    /// answer with `rows`, some of the answers to the load are compared with them too.
     pub request: Request,
     /// Concurrent users, one keep-alive connection each.
     pub users: u32,
@@ -401,6 +402,18 @@ impl Exercise {
     #[must_use]
     pub fn probe(&self, id: &str) -> Option<&Probe> {
         self.probes.iter().find(|probe| *probe.id == id)
+    }
+
+    /// What the answer to a request must be wherever it is sent, if a probe says so once and for all:
+    /// a step that sends the same request and compares rows, with nothing in it that changes.
+    #[must_use]
+    pub fn truth(&self, request: &Request) -> Option<&Step> {
+        let is_fixed = |text: &str| !text.contains("{nonce}");
+        let steps = self.probes.iter().flat_map(|probe| &probe.steps);
+        steps
+            .filter(|step| step.request == *request && step.json.is_none())
+            .filter(|step| step.expect.body != BodyShape::Any && is_fixed(&step.request.path))
+            .find(|step| step.rows.as_deref().is_some_and(is_fixed))
     }
 
     /// The statement of that name.

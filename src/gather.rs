@@ -4,6 +4,7 @@
 //! the machine fails to do becomes an error, and then there is no grade.
 
 mod program;
+mod picks;
 mod contender;
 mod stage;
 

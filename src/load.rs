@@ -230,8 +230,7 @@ impl<'a> Sum<'a> {
         let is_closed = matches!(self.shared.plan.pace, Pace::Users(_));
         while self.ended.len() < threads as usize {
             match crew.messages.recv().await {
-                // What comes after the end that was chosen is not part of it, but for requests that
-                // had begun before and came to a bad end.
+                // What was asked after the end that was chosen is not part of it.
                 Some(Message::Slot(slot, tally)) if self.broken_off.is_some() => {
                     if slot.stretch == Stretch::Late {
                         self.add(slot, &tally);
@@ -283,21 +282,7 @@ impl<'a> Sum<'a> {
             if slot.stretch == Stretch::Measured {
                 self.in_time += window.requests;
             }
-            // What comes late belongs to the chart only as far as something came.
-            if slot.stretch == Stretch::Measured || window.requests > 0 {
-                let (count, second) = &mut self.second;
-                *count += 1;
-                second.merge(tally);
-                if self.shared.plan.window * *count >= Duration::from_secs(1) {
-                    self.end_second();
-                }
-                if self.shared.plan.window < Duration::from_secs(1) {
-                    self.windows.push(Window {
-                        requests: window.requests,
-                        failed: window.failed,
-                    });
-                }
-            }
+            self.chart(slot, tally, window);
         }
         Progress {
             warm_up: slot.stretch == Stretch::WarmUp,
@@ -306,6 +291,32 @@ impl<'a> Sum<'a> {
             window,
             requests: self.requests,
             failed: self.failed,
+        }
+    }
+
+    /// Adds to the seconds and windows. Nobody asks in a closed loop when the time is over, so what
+    /// ends then is counted with the last that was measured. In an open loop what comes late is a
+    /// second of its own, as far as something came.
+    fn chart(&mut self, slot: Slot, tally: &Tally, window: Second) {
+        let is_measured = slot.stretch == Stretch::Measured;
+        if !is_measured && matches!(self.shared.plan.pace, Pace::Users(_)) {
+            self.second.1.merge(tally);
+            if let Some(last) = self.windows.last_mut() {
+                last.requests += window.requests;
+                last.failed += window.failed;
+            }
+        } else if is_measured || window.requests > 0 {
+            if self.shared.plan.window * self.second.0 >= Duration::from_secs(1) {
+                self.end_second();
+            }
+            self.second.0 += 1;
+            self.second.1.merge(tally);
+            if self.shared.plan.window < Duration::from_secs(1) {
+                self.windows.push(Window {
+                    requests: window.requests,
+                    failed: window.failed,
+                });
+            }
         }
     }
 
@@ -330,7 +341,6 @@ impl<'a> Sum<'a> {
         let closing = Closing {
             measured: measured_until.saturating_duration_since(from),
             in_time: self.in_time,
-            unfinished: self.ended.iter().map(|end| end.unfinished).sum(),
             starved: self.ended.iter().map(|end| end.starved).sum(),
             per_second: self.per_second,
             windows: self.windows,

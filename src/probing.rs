@@ -16,7 +16,7 @@ use crate::server::client;
 /// Deadline of one request.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The largest body that is read, in bytes.
-const MOST_BYTES: usize = 1024 * 1024;
+pub const MOST_BYTES: usize = 1024 * 1024;
 /// Bodies that are nested deeper are kept as text: evidence must be readable again.
 const DEEPEST: usize = 50;
 /// Characters that are kept of a body that is no JSON.
@@ -36,12 +36,7 @@ pub async fn run(probe: &Probe, url: &str, database: &ClonedDatabase) -> Result<
         let answer = ask(&client, step, &format!("{url}{path}"), sent.as_ref()).await;
         let rows = match &step.rows {
             None => None,
-            Some(sql) => Some(match database.rows(&sql.replace("{nonce}", &nonce)).await {
-                Ok(rows) => Fact::Seen(rows),
-                Err(error) => Fact::Unknown {
-                    why: format!("The database did not answer: {error:#}"),
-                },
-            }),
+            Some(sql) => Some(rows(&sql.replace("{nonce}", &nonce), database).await),
         };
         let request = format!("{} {path}", step.request.method);
         steps.push(StepSeen {
@@ -79,14 +74,30 @@ async fn ask(client: &reqwest::Client, step: &Step, url: &str, sent: Option<&Val
             Err(error) => return Answer::Failed(failure(&error)),
         }
     }
-    match serde_json::from_slice::<Value>(&body) {
+    answer(status, &body)
+}
+
+/// An HTTP response as evidence keeps it.
+#[must_use]
+pub fn answer(status: u16, body: &[u8]) -> Answer {
+    match serde_json::from_slice::<Value>(body) {
         Ok(body) if depth(&body) <= DEEPEST => Answer::Json { status, body },
         _ => Answer::Text {
             status,
-            body: String::from_utf8_lossy(&body)
+            body: String::from_utf8_lossy(body)
                 .chars()
                 .take(MOST_CHARS)
                 .collect(),
+        },
+    }
+}
+
+/// The truth that an answer is compared with.
+pub async fn rows(sql: &str, database: &ClonedDatabase) -> Fact<Result<Vec<Value>, String>> {
+    match database.rows(sql).await {
+        Ok(rows) => Fact::Seen(rows),
+        Err(error) => Fact::Unknown {
+            why: format!("The database did not answer: {error:#}"),
         },
     }
 }

@@ -113,6 +113,9 @@ impl Rubric {
                 let message = format!("criterion `{}` is there twice", *criterion.id);
                 return Err(source.complaint(&criterion.id, &message));
             }
+            if let Some((limit, message)) = criterion.check.bad_limit() {
+                return Err(source.complaint(limit, message));
+            }
             let names = criterion.check.names();
             for id in names.stages {
                 known(source, "stage", id, exercise.stages.iter().map(|s| &s.id))?;
@@ -182,6 +185,27 @@ mod tests {
             error.starts_with("x.yaml:3:13: the points of the criteria add up to 9"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_limit_that_nothing_could_settle_is_told_where_it_stands() {
+        for check in [
+            "success_rate: {stage: a, at_least: 0.0}",
+            "success_rate: {stage: a, at_least: 99.0}",
+            "speed: {stage: a, at_least: 0.99, p99_at_most_times: 0.5}",
+            "connections: {stage: a, at_most_per_100: 100.0}",
+            "connections: {stage: a, at_most_per_100: -1.0}",
+        ] {
+            let error = error(&format!(
+                "{HEAD}- {{id: a, title: A, points: 10, check: {{{check}}}}}\n"
+            ));
+            assert!(
+                error.contains("above 0 and at most 1")
+                    || error.contains("1 or more")
+                    || error.contains("below 100"),
+                "{check}: {error}"
+            );
+        }
     }
 
     #[test]

@@ -15,15 +15,24 @@ pub struct Watch {
     /// The processes that the load is about, and whether they are all.
     pids: Vec<u32>,
     is_whole: bool,
+    on: Processing,
     before: Reading,
+}
+
+/// Which processors are watched.
+#[derive(Debug, Clone, Default)]
+pub struct Processing {
+    /// Those that serve: what goes on on others is no matter. Empty for all that may be used.
+    pub served: Vec<usize>,
+    /// This process has others to itself, so that what it does is not on those.
+    pub is_apart: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     at: Instant,
-    /// Of the processors that this process may use: what goes on on others is no matter.
     processors: Option<Processors>,
-    /// CPU time of this process and those that are watched.
+    /// CPU time of those that are watched, and of this process where it shares their processors.
     own: Duration,
     /// Time in which something waited for a processor.
     pressure: Option<Duration>,
@@ -42,19 +51,20 @@ impl Watch {
     /// Begins. `pids` are the processes that the load is about, with all their descendants; `None`
     /// among them is one that cannot be seen from here, so that others cannot be told from it.
     #[must_use]
-    pub fn start(pids: &[Option<u32>]) -> Self {
+    pub fn start(pids: &[Option<u32>], on: &Processing) -> Self {
         let known: Vec<u32> = pids.iter().flatten().copied().collect();
         Self {
             is_whole: known.len() == pids.len(),
-            before: Reading::take(&known),
+            before: Reading::take(&known, on),
             pids: known,
+            on: on.clone(),
         }
     }
 
     /// What was seen since.
     #[must_use]
     pub fn end(self) -> Machine {
-        let now = Reading::take(&self.pids);
+        let now = Reading::take(&self.pids, &self.on);
         let before = self.before;
         let elapsed = now.at.saturating_duration_since(before.at).as_secs_f64();
         let since = now
@@ -80,14 +90,20 @@ impl Watch {
 }
 
 impl Reading {
-    fn take(pids: &[u32]) -> Self {
-        let own = tree_time(std::process::id(), false)
-            + pids.iter().map(|pid| tree_time(*pid, true)).sum::<u64>();
+    fn take(pids: &[u32], on: &Processing) -> Self {
+        let mut own = pids.iter().map(|pid| tree_time(*pid, true)).sum::<u64>();
+        if !on.is_apart {
+            own += tree_time(std::process::id(), false);
+        }
+        let cpus = match &on.served[..] {
+            [] => cores::allowed(),
+            served => served.to_vec(),
+        };
         Self {
             at: Instant::now(),
             processors: fs::read_to_string("/proc/stat")
                 .ok()
-                .and_then(|text| processors(&text, &cores::allowed())),
+                .and_then(|text| processors(&text, &cpus)),
             own: Duration::from_secs_f64(count(own) / ticks_per_second()),
             pressure: fs::read_to_string("/proc/pressure/cpu")
                 .ok()
@@ -202,7 +218,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_leaves_others_unknown() {
-        assert_eq!(Watch::start(&[None]).end().others, None);
+        assert_eq!(
+            Watch::start(&[None], &Processing::default()).end().others,
+            None
+        );
     }
 
     #[test]
@@ -210,7 +229,8 @@ mod tests {
         if !fs::exists("/proc/stat").unwrap_or(false) {
             return;
         }
-        let watch = Watch::start(&[]);
+        let shared = Processing::default();
+        let watch = Watch::start(&[], &shared);
         let begun = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
         let mut x = 1_u64;
         // A tenth of a second of work.
@@ -225,6 +245,11 @@ mod tests {
             }
         }
         let own = watch.before.own;
-        assert!(Reading::take(&[]).own >= own + Duration::from_millis(80));
+        assert!(Reading::take(&[], &shared).own >= own + Duration::from_millis(80));
+        let apart = Processing {
+            is_apart: true,
+            ..shared
+        };
+        assert_eq!(Reading::take(&[], &apart).own, Duration::ZERO);
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn first_fault(probe: &Probe, run: &ProbeRun) -> Result<(), Fault> {
     Ok(())
 }
 
-fn step_fault(step: &Step, seen: &StepSeen) -> Result<(), Fault> {
+pub(super) fn step_fault(step: &Step, seen: &StepSeen) -> Result<(), Fault> {
     let request = describe(seen);
     // A lost database makes every server answer wrongly.
     if let Some(Fact::Unknown { why }) = &seen.rows {

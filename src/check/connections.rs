@@ -15,14 +15,14 @@ pub struct Connections {
     /// The stage.
     pub stage: Located<String>,
     /// Attempts to connect per 100 successful requests.
-    pub at_most_per_100: f64,
+    pub at_most_per_100: Located<f64>,
 }
 
 impl Connections {
     pub(super) fn judge(&self, evidence: &Evidence) -> Finding {
         let expected = format!(
             "at most {} new connections per 100 successful requests",
-            self.at_most_per_100
+            *self.at_most_per_100
         );
         let seen = match super::submission_stage(evidence, &self.stage) {
             Ok(seen) => seen,
@@ -44,7 +44,7 @@ impl Connections {
         }
         let per_100 = rate(attempts, successes);
         let actual = format!("{per_100:.2} ({attempts} attempts, {successes} successful requests)");
-        if per_100 <= self.at_most_per_100 {
+        if per_100 <= *self.at_most_per_100 {
             return Finding::met(expected, actual);
         }
         Finding::not_met(
@@ -75,7 +75,7 @@ impl Connections {
                 window.requests - window.failed.min(window.requests),
             )
         });
-        sequential::share(counted, self.at_most_per_100 / 100.0, Level::Stop) == Side::Open
+        sequential::share(counted, *self.at_most_per_100 / 100.0, Level::Stop) == Side::Open
     }
 }
 

@@ -4,10 +4,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::success_rate::{self, Success};
-use super::{Finding, SoFar};
+use super::success_rate::{self, Loaded, Success};
+use super::{Context, Finding, SoFar};
 use crate::evidence::{self, Evidence};
-use crate::exercise::ServerKind;
+use crate::exercise::{ServerKind, Step};
 use crate::sequential::{Duet, Leg, Level, Side};
 use crate::yaml::Located;
 
@@ -18,24 +18,29 @@ pub struct Speed {
     /// The stage, run by the reference too.
     pub stage: Located<String>,
     /// The share of requests that must succeed, 0 to 1: fast failures are not fast.
-    pub at_least: f64,
+    pub at_least: Located<f64>,
     /// How many times the reference's p99 the submission's may be.
-    pub p99_at_most_times: f64,
+    pub p99_at_most_times: Located<f64>,
 }
 
 impl Speed {
-    pub(super) fn judge(&self, evidence: &Evidence) -> Finding {
+    pub(super) fn judge(&self, context: Context<'_>, evidence: &Evidence) -> Finding {
+        self.compare(evidence, success_rate::truth(context, &self.stage))
+    }
+
+    fn compare(&self, evidence: &Evidence, truth: Option<&Step>) -> Finding {
         let rule = format!(
             "at least {} succeed, and p99 is at most {} times the reference's",
-            success_rate::percent(self.at_least),
-            self.p99_at_most_times
+            success_rate::percent(*self.at_least),
+            *self.p99_at_most_times
         );
-        let (stage, load) = match success_rate::of_submission(evidence, &self.stage) {
-            Ok(seen) => seen,
+        let loaded = match Loaded::of_submission(evidence, &self.stage, truth) {
+            Ok(loaded) => loaded,
             Err(missing) => return missing.into_finding(rule),
         };
+        let (stage, load) = (loaded.stage, loaded.load);
         let seen = success_rate::seen(load);
-        match success_rate::success(stage, load, self.at_least) {
+        match loaded.success(*self.at_least) {
             Success::Enough => {}
             Success::TooLittle(reason) => {
                 let reason = format!("Too many requests failed for their speed to count: {reason}");
@@ -48,7 +53,7 @@ impl Speed {
                 };
             }
         }
-        let (reference, yardstick) = reference(evidence, &self.stage, self.at_least);
+        let (reference, yardstick) = reference(evidence, &self.stage, *self.at_least);
         let duet = duet(reference, &stage.legs);
         let Some((times, low, high)) = duet.ratio() else {
             return Finding::ungraded(
@@ -58,6 +63,7 @@ impl Speed {
             );
         };
         let noise = duet.noise();
+        let at_ceiling = reference.iter().filter(|leg| leg.at_ceiling).count();
         let expected = format!(
             "{rule}, the two loaded in turn (its p99 here: {})",
             ms(yardstick)
@@ -74,13 +80,13 @@ impl Speed {
             actual: Some(actual.clone()),
             ..Finding::ungraded(expected.clone(), why)
         };
-        match duet.side(self.p99_at_most_times, Level::Judge) {
+        match duet.side(*self.p99_at_most_times, Level::Judge) {
             Side::Below if duet.slowed() > SLOWED => doubt(format!(
                 "The reference took {} times as long beside the submission as before it ran, so what \
                  the two are compared by is in doubt.",
                 digits(duet.slowed())
             )),
-            Side::Below if reference.iter().all(|leg| leg.at_ceiling) => doubt(
+            Side::Below if at_ceiling * 2 > reference.len() => doubt(
                 "The load generator itself was the bottleneck: on this machine it cannot ask fast \
                  enough to tell the two apart."
                     .into(),
@@ -108,7 +114,7 @@ impl Speed {
                          the reference itself differed from one time to the next by {} times. \
                          {disturbance}",
                         digits(times),
-                        self.p99_at_most_times,
+                        *self.p99_at_most_times,
                         digits(noise)
                     )
                     .trim_end()
@@ -124,12 +130,12 @@ impl Speed {
             .windows
             .iter()
             .map(|window| (window.failed, window.requests));
-        match share(failures, 1.0 - self.at_least, Level::Stop) {
+        match share(failures, 1.0 - *self.at_least, Level::Stop) {
             // Fast failures are not fast, whatever the rest says.
             Side::Above => false,
             Side::Open => true,
             Side::Below => {
-                duet(so_far.reference, so_far.submission).side(self.p99_at_most_times, Level::Stop)
+                duet(so_far.reference, so_far.submission).side(*self.p99_at_most_times, Level::Stop)
                     == Side::Open
             }
         }
@@ -197,8 +203,8 @@ mod tests {
             }
             .parse()
             .unwrap(),
-            at_least: 0.99,
-            p99_at_most_times: 3.0,
+            at_least: Located::nowhere(0.99),
+            p99_at_most_times: Located::nowhere(3.0),
         }
     }
 
@@ -219,7 +225,7 @@ mod tests {
 
     fn judged(reference: &[evidence::Leg], submission: &[evidence::Leg]) -> Judgement {
         let evidence = evidence::sample::loaded("index", reference, submission);
-        speed().judge(&evidence).judgement
+        speed().compare(&evidence, None).judgement
     }
 
     #[test]

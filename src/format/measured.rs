@@ -2,7 +2,7 @@
 
 use super::columns::whose;
 use super::figure;
-use crate::evidence::{Ended, Footing, Leg, Machine};
+use crate::evidence::{Ended, Footing, Machine};
 use crate::report::Stage;
 
 /// One line: a server in a stage. Strings are ready to be shown.
@@ -40,7 +40,7 @@ pub fn measured(stages: &[Stage]) -> Vec<Measured> {
             if stage.legs.iter().any(|leg| leg.at_ceiling) {
                 notes.push("the load generator was never idle".to_owned());
             }
-            let share = |of| mean(&stage.legs, of).map_or("–".into(), figure::percent);
+            let share = |of| Machine::mean(&stage.legs, of).map_or("–".into(), figure::percent);
             Measured {
                 stage: stage.title.clone(),
                 whose: whose(stage.server),
@@ -61,15 +61,6 @@ pub fn measured(stages: &[Stage]) -> Vec<Measured> {
             }
         })
         .collect()
-}
-
-fn mean(legs: &[Leg], of: fn(&Machine) -> Option<f64>) -> Option<f64> {
-    let known = || {
-        legs.iter()
-            .filter_map(|leg| Some((of(&leg.machine)?, leg.seconds)))
-    };
-    let seconds: f64 = known().map(|(_, seconds)| seconds).sum();
-    (seconds > 0.0).then(|| known().map(|(share, time)| share * time).sum::<f64>() / seconds)
 }
 
 /// Who got which processors, in one or two sentences.
@@ -115,10 +106,5 @@ mod tests {
         );
         assert!(held("", "").ends_with("none in particular; the load generator shared them."));
         assert!(footing(&Footing::default()).contains("no processors in particular"));
-    }
-
-    #[test]
-    fn what_the_kernel_does_not_tell_is_a_dash() {
-        assert_eq!(mean(&[], |machine| machine.others), None);
     }
 }

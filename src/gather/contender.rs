@@ -7,19 +7,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 
 use super::Run;
+use super::picks::Picks;
 use super::program::Program;
 use crate::database::{ClonedDatabase, Database};
 use crate::event::Event;
 use crate::evidence::{
-    Connections, Ended, Fact, KeptRows, Leg, Load, Migrations, ProbeRun, ServerRun, StageRun,
-    StageSeen, StatementsSeen, Window,
+    AnswerSeen, Connections, Ended, Fact, KeptRows, Leg, Load, Migrations, ProbeRun, ServerRun,
+    StageRun, StageSeen, StatementsSeen, StepSeen, Window,
 };
-use crate::exercise::{KeptRowsSpec, ServerKind, StageSpec};
+use crate::exercise::{KeptRowsSpec, ServerKind, StageSpec, Step};
 use crate::load::{self, LoadPlan, LoadRun};
 use crate::migration;
+use crate::probing;
 use crate::scratch;
 use crate::server::{self, Server};
-use crate::watch::Watch;
+use crate::watch::{Processing, Watch};
 
 /// Requests that are sent to see which statements they cause. More than one, so that a server
 /// which remembers its last answer shows.
@@ -27,6 +29,9 @@ const CAPTURED_REQUESTS: u32 = 3;
 
 /// All migrations of a submission together may take this long.
 const MIGRATIONS: Duration = Duration::from_mins(1);
+
+/// Different answers that are kept of a stage: a server that answers rightly gives one or two.
+const MOST_ANSWERS: usize = 12;
 
 /// A server that is ready to be loaded, and what was seen of it so far.
 pub(super) struct Contender<'a> {
@@ -43,6 +48,10 @@ pub(super) struct Contender<'a> {
     pub(super) legs: Vec<Leg>,
     pub(super) windows: Vec<Window>,
     pub(super) connections: Option<Connections>,
+    on: Processing,
+    /// What the answers to the load must be, where that is known.
+    truth: Option<&'a Step>,
+    answers: Vec<AnswerSeen>,
 }
 
 /// A server that is ready to be loaded, or how the stage ended before.
@@ -128,7 +137,20 @@ impl<'r> Run<'r> {
             legs: Vec::new(),
             windows: Vec::new(),
             connections: None,
+            on: self.processing(),
+            truth: is_submission
+                .then(|| self.order.assignment.exercise.truth(&stage.load.request))
+                .flatten(),
+            answers: Vec::new(),
         })))
+    }
+
+    /// The processors that matter to a load.
+    pub(super) fn processing(&self) -> Processing {
+        Processing {
+            served: self.cores.served.clone(),
+            is_apart: !self.cores.generator.is_empty(),
+        }
     }
 
     async fn statements(
@@ -198,7 +220,7 @@ impl Contender<'_> {
     /// When the generator or the database fails.
     pub(super) async fn leg(
         &mut self,
-        plan: LoadPlan,
+        mut plan: LoadPlan,
         began: Instant,
         mut is_enough: impl FnMut(&[Window]) -> bool + Send,
     ) -> Result<()> {
@@ -207,14 +229,16 @@ impl Contender<'_> {
         let mut watch = None;
         let pids = [Some(self.server.pid()), self.database.pid()];
         if plan.warm_up.is_zero() {
-            watch = Some(Watch::start(&pids));
+            watch = Some(Watch::start(&pids, &self.on));
         }
         let at = (began.elapsed() + plan.warm_up).as_secs_f64();
         let mut windows = self.windows.clone();
+        let picks = Picks::default();
+        plan.body_check = self.truth.map(|_| picks.check());
         let run = load::run(plan, |progress| {
             if progress.warm_up {
                 // The watch begins where measuring does: with the last window that does not count.
-                watch = Some(Watch::start(&pids));
+                watch = Some(Watch::start(&pids, &self.on));
                 return ControlFlow::Continue(());
             }
             windows.push(Window {
@@ -230,6 +254,7 @@ impl Contender<'_> {
         .await;
         let machine = watch.map(Watch::end).unwrap_or_default();
         let run = run?;
+        self.compare(&picks).await;
         // With those that came to a bad end when the time was over.
         self.windows.extend(&run.load.windows);
         let count = self
@@ -256,6 +281,37 @@ impl Contender<'_> {
         });
         self.runs.push(run);
         Ok(())
+    }
+
+    /// Notes the answers that were picked, with the truth: nobody has written since they were given.
+    async fn compare(&mut self, picks: &Picks) {
+        let Some((step, sql)) = self
+            .truth
+            .and_then(|step| Some((step, step.rows.as_ref()?)))
+        else {
+            return;
+        };
+        let picked = picks.take();
+        if picked.is_empty() {
+            return;
+        }
+        let rows = probing::rows(sql, &self.own).await;
+        for (body, times) in picked {
+            let step = StepSeen {
+                request: step.request.to_string(),
+                sent: None,
+                answer: probing::answer(step.expect.status, &body),
+                rows: Some(rows.clone()),
+            };
+            let has_room = self.answers.len() < MOST_ANSWERS;
+            match self.answers.iter_mut().find(|known| known.step == step) {
+                Some(known) => known.times += times,
+                None if has_room => {
+                    self.answers.push(AnswerSeen { times, step });
+                }
+                None => {}
+            }
+        }
     }
 
     /// Loads the server for `least`, and on while `is_busy`, but not longer than the plan says. It
@@ -329,6 +385,7 @@ impl Contender<'_> {
                     load,
                     connections,
                     during_load: self.during_load,
+                    answers: self.answers,
                     kept_rows,
                     legs: self.legs,
                     ended,

@@ -20,7 +20,7 @@ use crate::evidence::{Ended, Evidence, Leg, Load, Migrations, ServerRun, StageRu
 use crate::exercise::{ServerKind, StageSpec};
 use crate::load::LoadPlan;
 use crate::probing;
-use crate::watch::Watch;
+use crate::watch::{Processing, Watch};
 
 /// How often a stage is measured at most, when others use the machine meanwhile.
 const ATTEMPTS: u32 = 3;
@@ -58,7 +58,7 @@ impl Run<'_> {
                     "stage {} is measured again: {why}",
                     *stage.id
                 )));
-                wait_for_calm().await;
+                wait_for_calm(&self.processing()).await;
             }
         }
         Ok(())
@@ -356,10 +356,10 @@ fn leg(mut plan: LoadPlan, seen: &Load) -> LoadPlan {
     plan
 }
 
-async fn wait_for_calm() {
+async fn wait_for_calm(on: &Processing) {
     let asked = Instant::now();
     while asked.elapsed() < CALM {
-        let watch = Watch::start(&[]);
+        let watch = Watch::start(&[], on);
         tokio::time::sleep(Duration::from_secs(1)).await;
         if watch.end().others.is_none_or(|others| others < 0.1) {
             return;

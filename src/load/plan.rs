@@ -59,8 +59,8 @@ pub enum Reach {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
     /// Closed loop: each of so many users has one connection, and asks again as soon as it was
-    /// answered. A slow server is asked less. A request counts when it ends in the measured time, or
-    /// began in it and fails later: so the load ends up to one timeout later.
+    /// answered. A slow server is asked less. A request counts when it ends in the measured time or
+    /// is under way when that is over: so the load ends up to one timeout later.
     Users(u32),
     /// Open loop: requests are due at fixed instants, whatever the server does, and latency runs
     /// from those instants. All requests that are due in the measured time count, so the load ends
@@ -120,7 +120,7 @@ impl std::fmt::Display for Target {
 /// What a sample of the successful bodies must be. One that is not counts as `bad body`.
 #[derive(Clone)]
 pub struct BodyCheck {
-    /// Each connection's first answer and then every so many-th of it is looked at; at least 1.
+    /// One answer in so many is looked at, at random, so that no server knows which; at least 1.
     pub every: u32,
     /// Whether a body is right. Bodies above 16 MiB are not looked at.
     pub holds: BodyPredicate,

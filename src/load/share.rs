@@ -49,7 +49,6 @@ pub(super) struct Summary {
     pub(super) at: Instant,
     /// All requests were made, before the time was over.
     pub(super) exhausted: bool,
-    pub(super) unfinished: u64,
     /// Users of a closed loop without a successful answer in the measured time.
     pub(super) starved: u64,
     pub(super) worst_lag: Duration,

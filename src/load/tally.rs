@@ -122,7 +122,6 @@ impl Tally {
             histogram: latencies.buckets(),
             errors: self.errors(),
             reconnects: self.reconnects,
-            unfinished: ended.unfinished,
             starved: ended.starved,
             per_second: ended.per_second,
             windows: ended.windows,
@@ -195,8 +194,6 @@ pub(super) struct Closing {
     pub(super) measured: Duration,
     /// Counted requests that ended within it.
     pub(super) in_time: u64,
-    /// Requests that were still under way.
-    pub(super) unfinished: u64,
     /// Users of a closed loop without a successful answer in the measured time.
     pub(super) starved: u64,
     /// One value a second.
@@ -212,7 +209,6 @@ impl Closing {
     pub(super) fn join(&mut self, other: Self) {
         self.measured += other.measured;
         self.in_time += other.in_time;
-        self.unfinished += other.unfinished;
         self.starved = self.starved.min(other.starved);
         self.per_second.extend(other.per_second);
         self.windows.extend(other.windows);

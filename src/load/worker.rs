@@ -4,6 +4,7 @@
 //! nothing up: a tally leaves for [`super`] once a second.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -46,6 +47,24 @@ struct User {
     served: bool,
 }
 
+/// Numbers that a server cannot foresee (xorshift64*, G. Marsaglia 2003, seeded by the system).
+struct Chance(u64);
+
+impl Chance {
+    fn new() -> Self {
+        Self(RandomState::new().build_hasher().finish() | 1)
+    }
+
+    /// Below `limit`, each about as likely.
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
+        u32::try_from((high * u64::from(limit)) >> 32).unwrap_or(0)
+    }
+}
+
 enum Pacing {
     Closed {
         resting: VecDeque<(Instant, usize)>,
@@ -78,9 +97,9 @@ pub(super) struct Worker {
     next_deadline: Instant,
     far: Instant,
     last_end: Instant,
-    unfinished: u64,
     worst_lag: Duration,
     reading: Option<Reading>,
+    chance: Chance,
 }
 
 impl Worker {
@@ -99,6 +118,8 @@ impl Worker {
         } = &*shared;
         let connections = plan.pace.connections();
         let own = connections / threads + u32::from(thread < connections % threads);
+        let mut chance = Chance::new();
+        let longest = plan.body_check.as_ref().map_or(1, |check| check.every);
         let users: Vec<User> = (0..own as usize)
             .map(|index| User {
                 connection: Connection::new(Token(index), plan.address),
@@ -107,7 +128,7 @@ impl Worker {
                 sent: None,
                 deadline: clock.start,
                 counts: false,
-                until_check: 0,
+                until_check: chance.below(longest),
                 checking: false,
                 served: false,
             })
@@ -148,8 +169,8 @@ impl Worker {
             next_deadline: far,
             far,
             last_end: clock.from,
-            unfinished: 0,
             worst_lag: Duration::ZERO,
+            chance,
             shared,
         }
     }
@@ -428,7 +449,10 @@ impl Worker {
         user.checking = false;
         if let Some(check) = &self.shared.plan.body_check {
             user.checking = user.until_check == 0;
-            user.until_check = user.until_check.checked_sub(1).unwrap_or(check.every - 1);
+            user.until_check = match user.until_check.checked_sub(1) {
+                Some(fewer) => fewer,
+                None => self.chance.below(2 * check.every - 1),
+            };
         }
         user.connection.start(
             self.poll.registry(),
@@ -473,9 +497,7 @@ impl Worker {
 
     fn count(&mut self, counts: bool, ended: Ended, now: Instant) {
         self.roll(now);
-        if self.is_late() && ended.failure.is_none() {
-            self.unfinished += u64::from(counts);
-        } else if counts || self.slot.stretch == Stretch::WarmUp {
+        if counts || self.slot.stretch == Stretch::WarmUp {
             // The warm-up is for the eyes of whoever watches.
             self.tally.count(ended);
             self.last_end = now;
@@ -545,11 +567,9 @@ impl Worker {
     }
 
     fn summary(&self, exhausted: bool) -> Summary {
-        let busy = |user: &&User| user.connection.is_busy() && user.counts;
         Summary {
             at: self.last_end,
             exhausted,
-            unfinished: self.unfinished + self.users.iter().filter(busy).count() as u64,
             starved: match &self.pacing {
                 Pacing::Closed { .. } => {
                     self.users.iter().filter(|user| !user.served).count() as u64

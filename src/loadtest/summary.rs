@@ -40,13 +40,6 @@ pub(super) fn summary(heading: &str, load: &Load) -> String {
             load.reconnects
         );
     }
-    if load.unfinished > 0 && load.requests < 10 * load.unfinished {
-        let _ = writeln!(
-            text,
-            "  unfinished{:>10}   answered only after the time was over",
-            load.unfinished
-        );
-    }
     if load.requests > 0 {
         let _ = writeln!(text, "\n  latency   {}", latency(&load.latency_ms));
         if let Some(open_loop) = &load.open_loop {

@@ -168,7 +168,7 @@ fn every_fault_of_a_tiny_server_gets_exactly_its_verdicts() {
     let told = text(&output.stdout) + &text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(
-        told.contains("All 11 got exactly what they must get."),
+        told.contains("All 12 got exactly what they must get."),
         "{told}"
     );
 }
