@@ -22,7 +22,8 @@ const DEEPEST: usize = 50;
 /// Characters that are kept of a body that is no JSON.
 const MOST_CHARS: usize = 2_000;
 
-/// Runs a probe against the server at `url`, whose data is in `database`.
+/// Runs a probe against the server at `url`, whose data is in `database`, up to the first step that
+/// gets no answer.
 ///
 /// # Errors
 /// When this machine has no sockets.
@@ -39,12 +40,17 @@ pub async fn run(probe: &Probe, url: &str, database: &ClonedDatabase) -> Result<
             Some(sql) => Some(rows(&sql.replace("{nonce}", &nonce), database).await),
         };
         let request = format!("{} {path}", step.request.method);
+        let is_lost = matches!(answer, Answer::Failed(_));
         steps.push(StepSeen {
             request,
             sent,
             answer,
             rows,
         });
+        if is_lost {
+            // The first fault decides, and each step of a server that hangs would take its deadline.
+            break;
+        }
     }
     Ok(ProbeRun {
         probe: probe.id.value.clone(),

@@ -12,6 +12,7 @@ mod hostile_text;
 mod load;
 mod loadtest;
 mod main_job;
+mod probing;
 mod shipped_rubric;
 mod skip;
 mod stopping;
