@@ -315,6 +315,7 @@ mod tests {
                 reason: Some("why".into()),
                 hint: None,
                 look_at: None,
+                at: None,
                 needs_review: false,
                 answer: None,
             }],

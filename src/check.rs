@@ -20,7 +20,7 @@ use crate::evidence::{
     Connections, Evidence, Fact, Leg, Load, Machine, Migrations, ServerRun, StageSeen, Window,
 };
 use crate::exercise::{Exercise, ServerKind};
-use crate::grade::{AnswerGrade, Basis};
+use crate::grade::{AnswerGrade, Basis, Spot};
 use crate::yaml::Located;
 
 /// What a check may use beside the evidence: the author's side of the matter.
@@ -84,6 +84,8 @@ pub struct Finding {
     pub hint: Option<String>,
     /// Set by checks of written answers.
     pub answer: Option<AnswerGrade>,
+    /// The line of the submission that it is about.
+    pub at: Option<Spot>,
 }
 
 /// A verdict before leaning is considered. A reason is there exactly when it is not `Met`.
@@ -149,7 +151,14 @@ impl Finding {
             actual,
             hint: None,
             answer: None,
+            at: None,
         }
+    }
+
+    /// The same finding, about a line of the submission.
+    #[must_use]
+    pub fn at(self, spot: Option<Spot>) -> Self {
+        Self { at: spot, ..self }
     }
 }
 
@@ -327,8 +336,8 @@ fn disturbance(legs: &[Leg]) -> Option<(f64, String)> {
 
 /// Why a stage of the submission holds nothing to judge.
 enum Missing {
-    /// The learner's doing.
-    Learner(String),
+    /// The learner's doing, and the line where it is known.
+    Learner(String, Option<Spot>),
     /// The machine's.
     Machine(String),
 }
@@ -336,7 +345,7 @@ enum Missing {
 impl Missing {
     fn into_finding(self, expected: String) -> Finding {
         match self {
-            Self::Learner(reason) => Finding::not_met(expected, None, reason),
+            Self::Learner(reason, at) => Finding::not_met(expected, None, reason).at(at),
             Self::Machine(reason) => Finding::ungraded(expected, reason),
         }
     }
@@ -353,13 +362,15 @@ fn submission_stage<'a>(evidence: &'a Evidence, stage: &str) -> Result<&'a Stage
         file, line, error, ..
     } = &run.migrations
     {
-        return Err(Missing::Learner(format!(
-            "The migration {file} failed at line {line}: {error}"
-        )));
+        let reason = format!("The migration {file} failed at line {line}: {error}");
+        return Err(Missing::Learner(
+            reason,
+            Some(Spot::in_migrations(file, *line)),
+        ));
     }
     match &run.run {
         ServerRun::Ran { seen, .. } => Ok(seen),
-        ServerRun::NotReady { reason, .. } => Err(Missing::Learner(reason.clone())),
+        ServerRun::NotReady { reason, .. } => Err(Missing::Learner(reason.clone(), None)),
     }
 }
 

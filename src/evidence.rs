@@ -256,6 +256,9 @@ pub enum Migrations {
     Applied {
         /// File names, in order.
         files: Vec<String>,
+        /// The first 100 of their statements. Not in older evidence.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        statements: Vec<Applied>,
     },
     /// One failed; the ones after it were not applied.
     Failed {
@@ -268,6 +271,17 @@ pub enum Migrations {
         /// What the database said.
         error: String,
     },
+}
+
+/// A statement of a migration that was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Applied {
+    /// The file's name.
+    pub file: String,
+    /// Line in it, from 1, where the statement starts.
+    pub line: usize,
+    /// The statement's first characters, on one line.
+    pub statement: String,
 }
 
 /// What was seen in one stage.

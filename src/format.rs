@@ -18,10 +18,17 @@ pub mod text;
 pub mod page;
 pub mod html;
 pub mod json;
+pub mod told;
 pub mod junit;
 pub mod markdown;
 pub mod csv;
+pub mod annotations;
+pub mod gradescope;
+pub mod prairielearn;
+pub mod classroom;
+pub mod classroom50;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -44,17 +51,32 @@ pub enum Format {
     Csv,
     /// The summary that `check` prints.
     Text,
+    /// GitHub's annotations.
+    Annotations,
+    /// Gradescope's `results.json`.
+    Gradescope,
+    /// `PrairieLearn`'s `results.json`.
+    PrairieLearn,
+    /// The step output of GitHub Classroom's graders.
+    Classroom,
+    /// Classroom 50's `result.json`.
+    Classroom50,
 }
 
 impl Format {
     /// Every format, in the order of the help.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::Json,
         Self::Html,
         Self::Junit,
         Self::Markdown,
         Self::Csv,
         Self::Text,
+        Self::Annotations,
+        Self::Gradescope,
+        Self::PrairieLearn,
+        Self::Classroom,
+        Self::Classroom50,
     ];
 
     /// What `--write` calls it.
@@ -67,6 +89,11 @@ impl Format {
             Self::Markdown => "markdown",
             Self::Csv => "csv",
             Self::Text => "text",
+            Self::Annotations => "annotations",
+            Self::Gradescope => "gradescope",
+            Self::PrairieLearn => "prairielearn",
+            Self::Classroom => "classroom",
+            Self::Classroom50 => "classroom50",
         }
     }
 
@@ -74,12 +101,13 @@ impl Format {
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
-            Self::Json => "json",
+            Self::Json | Self::Gradescope | Self::PrairieLearn | Self::Classroom50 => "json",
             Self::Html => "html",
             Self::Junit => "xml",
             Self::Markdown => "md",
             Self::Csv => "csv",
-            Self::Text => "txt",
+            Self::Text | Self::Annotations => "txt",
+            Self::Classroom => "b64",
         }
     }
 
@@ -107,11 +135,37 @@ impl FromStr for Format {
     }
 }
 
+/// What some formats need besides the report.
+#[derive(Debug, Clone, Default)]
+pub struct Around {
+    /// An author's own template for the page.
+    pub template: Option<String>,
+    /// The submission's folder from the repository's root, for annotations; empty when it is the
+    /// root.
+    pub folder: String,
+    /// Variables of the grader that runs this program ([`classroom50::VARIABLES`]).
+    pub variables: BTreeMap<String, String>,
+}
+
 /// Writes `report` in `format`; `template` is an author's own for the page.
 ///
 /// # Errors
-/// When the template is not one for this page, or a format's own library refuses.
+/// As [`render_in`].
 pub fn render(format: Format, report: &Report, template: Option<&str>) -> Result<String> {
+    let around = Around {
+        template: template.map(str::to_owned),
+        ..Around::default()
+    };
+    render_in(format, report, &around)
+}
+
+/// Writes `report` in `format`, with what is around it.
+///
+/// # Errors
+/// When the template is not one for this page, a format's own library refuses, or the variables
+/// that a format needs are missing.
+pub fn render_in(format: Format, report: &Report, around: &Around) -> Result<String> {
+    let template = around.template.as_deref();
     match format {
         Format::Json => json::render(report),
         Format::Html => html::render(report, template.unwrap_or(html::TEMPLATE)),
@@ -119,6 +173,11 @@ pub fn render(format: Format, report: &Report, template: Option<&str>) -> Result
         Format::Markdown => markdown::render(report),
         Format::Csv => csv::render(&[report]),
         Format::Text => text::render(report),
+        Format::Annotations => annotations::render(report, &around.folder),
+        Format::Gradescope => gradescope::render(report),
+        Format::PrairieLearn => prairielearn::render(report),
+        Format::Classroom => classroom::render(report),
+        Format::Classroom50 => classroom50::render(report, &around.variables),
     }
 }
 

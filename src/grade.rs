@@ -45,6 +45,35 @@ pub enum Outcome {
     Ungraded,
 }
 
+/// A place in a file of the submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Spot {
+    /// The file's path from the submission's root, e.g. `ANSWERS.md`.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl Spot {
+    /// A line of ANSWERS.md.
+    #[must_use]
+    pub fn in_answers(line: usize) -> Self {
+        Self {
+            file: "ANSWERS.md".into(),
+            line: line.max(1),
+        }
+    }
+
+    /// A line of a file in `migrations/`.
+    #[must_use]
+    pub fn in_migrations(file: &str, line: usize) -> Self {
+        Self {
+            file: format!("migrations/{file}"),
+            line: line.max(1),
+        }
+    }
+}
+
 /// One criterion with its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CriterionGrade {
@@ -73,6 +102,9 @@ pub struct CriterionGrade {
     pub hint: Option<String>,
     /// Where to look, when it is not `met`.
     pub look_at: Option<String>,
+    /// The line that the finding is about, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Spot>,
     /// Whether a person should look at the verdict.
     pub needs_review: bool,
     /// What is known of a written answer.

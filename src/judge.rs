@@ -144,6 +144,7 @@ fn grade_of(criterion: &Criterion, finding: Finding) -> CriterionGrade {
             finding.hint.or_else(|| criterion.hint.clone())
         },
         look_at: if met { None } else { criterion.look_at.clone() },
+        at: finding.at,
         needs_review: finding
             .answer
             .as_ref()

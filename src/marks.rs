@@ -233,6 +233,7 @@ mod tests {
             reason: Some("None of the ideas was found in the answer.".into()),
             hint: None,
             look_at: None,
+            at: None,
             needs_review: true,
             answer: Some(AnswerGrade {
                 question: "q4".into(),

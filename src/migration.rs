@@ -14,13 +14,15 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::time::{Instant, timeout_at};
 
 use crate::database::{ClonedDatabase, answer, connect};
-use crate::evidence::Migrations;
+use crate::evidence::{Applied, Migrations};
 use crate::sql_script;
 
 /// Larger files are refused.
 const LARGEST: u64 = 16 * 1024 * 1024;
 /// Characters of a failing statement that are shown.
 const EXCERPT: usize = 200;
+/// Statements that evidence keeps.
+const KEPT: usize = 100;
 
 /// Applies every `*.sql` file right in `folder`, within `limit` for all of them together.
 ///
@@ -33,8 +35,10 @@ pub async fn apply(clone: &ClonedDatabase, folder: &Path, limit: Duration) -> Re
         return Ok(Migrations::None);
     }
     let deadline = Instant::now() + limit;
+    let mut statements = Vec::new();
     for name in &names {
-        if let Err(fault) = apply_file(clone, &folder.join(name), deadline).await? {
+        let applied = apply_file(clone, &folder.join(name), deadline, &mut statements).await?;
+        if let Err(fault) = applied {
             return Ok(Migrations::Failed {
                 file: name.clone(),
                 line: fault.line,
@@ -50,7 +54,10 @@ pub async fn apply(clone: &ClonedDatabase, folder: &Path, limit: Duration) -> Re
             });
         }
     }
-    Ok(Migrations::Applied { files: names })
+    Ok(Migrations::Applied {
+        files: names,
+        statements,
+    })
 }
 
 /// What is wrong with a file.
@@ -104,6 +111,7 @@ async fn apply_file(
     clone: &ClonedDatabase,
     path: &Path,
     deadline: Instant,
+    applied: &mut Vec<Applied>,
 ) -> Result<Result<(), Fault>> {
     let text = match read(path)? {
         Ok(text) => text,
@@ -140,6 +148,17 @@ async fn apply_file(
         };
         if let Err(message) = answer(outcome)? {
             return Ok(Err(fault(message)));
+        }
+        if applied.len() < KEPT {
+            applied.push(Applied {
+                file: path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                line: statement.line,
+                statement: excerpt(statement.sql),
+            });
         }
     }
     if is_in_transaction(&mut connection).await? {

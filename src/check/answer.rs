@@ -43,6 +43,7 @@ use self::rule::Mark;
 use super::{Context, Finding, Judgement};
 use crate::answers;
 use crate::evidence::Evidence;
+use crate::grade::Spot;
 use crate::submission::AnswersFile;
 use crate::yaml::{Located, Source};
 
@@ -282,5 +283,6 @@ fn finding(expected: String, judged: Judged, line: usize) -> Finding {
         actual: Some(actual),
         hint: None,
         answer: Some(judged.into_grade(line)),
+        at: Some(Spot::in_answers(line)),
     }
 }

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Context, Finding};
-use crate::evidence::{Evidence, Fact, PlanSeen, StatementSeen};
+use crate::evidence::{Evidence, Fact, Migrations, PlanSeen, StatementSeen};
+use crate::exercise::ServerKind;
+use crate::grade::Spot;
 use crate::query_plan::Node;
 use crate::yaml::Located;
 
@@ -58,11 +60,36 @@ impl Plan {
             let judged = ordered_by_index(statement, table)
                 .and_then(|()| few_rows(statement, table, self.at_most_rows));
             if let Err((seen, reason)) = judged {
-                return Finding::not_met(expected, Some(seen), reason);
+                let at = index_statement(evidence, &self.stage, table);
+                return Finding::not_met(expected, Some(seen), reason).at(at);
             }
         }
         Finding::met(expected, indexes(statements))
     }
+}
+
+/// The last statement of the migrations that makes an index on `table`: the one that does not do.
+fn index_statement(evidence: &Evidence, stage: &str, table: &str) -> Option<Spot> {
+    let run = evidence
+        .stages
+        .iter()
+        .find(|run| run.stage == stage && run.server == ServerKind::Submission)?;
+    let Migrations::Applied { statements, .. } = &run.migrations else {
+        return None;
+    };
+    let makes_index = |statement: &str| {
+        let words: Vec<String> = statement
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .map(str::to_lowercase)
+            .collect();
+        let has = |word: &str| words.iter().any(|w| w == word);
+        has("create") && has("index") && has(table)
+    };
+    statements
+        .iter()
+        .rev()
+        .find(|applied| makes_index(&applied.statement))
+        .map(|applied| Spot::in_migrations(&applied.file, applied.line))
 }
 
 fn indexes(statements: &[StatementSeen]) -> String {
@@ -166,6 +193,34 @@ mod tests {
     use super::*;
     use crate::query_plan::QueryPlan;
     use serde_json::{Value, json};
+
+    #[test]
+    fn the_index_that_does_not_do_is_found_in_the_migrations() {
+        use crate::evidence::sample::{evidence, loaded};
+        use crate::evidence::{Applied, BuildOutcome};
+        let mut seen = loaded("index", &[], &[]);
+        let applied = |line, statement: &str| Applied {
+            file: "1.sql".into(),
+            line,
+            statement: statement.into(),
+        };
+        seen.stages[1].migrations = Migrations::Applied {
+            files: vec!["1.sql".into()],
+            statements: vec![
+                applied(1, "create index a on users (username)"),
+                applied(
+                    3,
+                    "CREATE INDEX CONCURRENTLY b ON public.\"posts\"(user_id)",
+                ),
+                applied(9, "ANALYZE posts"),
+            ],
+        };
+        let at = index_statement(&seen, "index", "posts");
+        assert_eq!(at, Some(Spot::in_migrations("1.sql", 3)));
+        assert_eq!(index_statement(&seen, "index", "likes"), None);
+        let nothing = evidence(BuildOutcome::Built);
+        assert_eq!(index_statement(&nothing, "index", "posts"), None);
+    }
 
     fn statement(plan: &Value) -> StatementSeen {
         StatementSeen {

@@ -10,6 +10,7 @@ use super::{Context, Finding, Judgement};
 use crate::answers::{self, ResultsTable};
 use crate::evidence::{Evidence, Load, Migrations, ServerRun};
 use crate::exercise::{Exercise, ServerKind};
+use crate::grade::Spot;
 use crate::submission::AnswersFile;
 use crate::yaml::Located;
 
@@ -120,9 +121,10 @@ impl Results {
             let reason = "ANSWERS.md has no table under the heading `Results`.";
             return Finding::not_met(expected, None, reason);
         };
+        let at = Some(Spot::in_answers(table.line));
         let columns = columns(&table, &titles);
         let measured = self.measured(context.exercise, evidence);
-        judge_columns(expected, &titles, columns, measured)
+        judge_columns(expected, &titles, columns, measured).at(at)
     }
 
     /// The same three runs as they were measured here, where they were.

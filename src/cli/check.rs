@@ -11,7 +11,7 @@ use crate::content::{Assignment, Content};
 use crate::database;
 use crate::evidence::{self, Evidence};
 use crate::exit_code::ExitCode;
-use crate::format::{self, Format, Output, Target};
+use crate::format::{self, Around, Format, Output, Target};
 use crate::gather::{Order, gather};
 use crate::grade::{Outcome, Verdict};
 use crate::judge::judge;
@@ -63,7 +63,7 @@ pub(super) struct RegradeArgs {
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
     /// Writes one more output; `-` is stdout. May be repeated. Formats: json, html, junit, markdown,
-    /// csv, text.
+    /// csv, text, annotations, gradescope, prairielearn, classroom, classroom50.
     #[arg(long = "write", value_name = "FORMAT=PATH")]
     outputs: Vec<Output>,
     /// Another pass mark for the exit code, in points. What must be met must still be met.
@@ -81,9 +81,12 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
         None => exercise_of(&submission).usage()?,
     };
     let assignment = assignment(content, slug.as_deref()).usage()?;
-    let template = template(content).usage()?;
+    let around = Around {
+        folder: folder_in_repository(&submission),
+        ..around(content).usage()?
+    };
     let out_dir = OutDir::open(args.out.as_deref(), &submission).usage()?;
-    args.show.probe(Some(&submission)).usage()?;
+    args.show.probe(Some(&submission), &around).usage()?;
     find_docker(&args.database);
     sweep(console);
     let evidence = run_until_interrupted(async {
@@ -111,15 +114,15 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
         .ungraded()?;
     out_dir.write("evidence.json", &(text + "\n")).ungraded()?;
     let (report, review) = report_of(&assignment, &evidence, None);
-    let page = save(&out_dir, &report, review.as_deref(), template.as_deref()).ungraded()?;
-    args.show.show(&report, template.as_deref(), console)?;
+    let page = save(&out_dir, &report, review.as_deref(), &around).ungraded()?;
+    args.show.show(&report, &around, console)?;
     console.line(&format!("report: {}", page.display()));
     Ok(args.show.exit_code(&report))
 }
 
 pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) -> Done {
-    args.show.probe(None).usage()?;
-    let template = template(content).usage()?;
+    let around = around(content).usage()?;
+    args.show.probe(None, &around).usage()?;
     let marks = args.marks.as_deref().map(read_marks).transpose().usage()?;
     let mut worst = ExitCode::Passed;
     let evidence: Vec<(PathBuf, Evidence)> = args
@@ -132,8 +135,8 @@ pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) 
         let assignment = content.assignment(&evidence.exercise).usage()?;
         let (report, review) = report_of(&assignment, &evidence, marks.as_ref());
         let out_dir = OutDir::at(folder).usage()?;
-        let page = save(&out_dir, &report, review.as_deref(), template.as_deref()).ungraded()?;
-        args.show.show(&report, template.as_deref(), console)?;
+        let page = save(&out_dir, &report, review.as_deref(), &around).ungraded()?;
+        args.show.show(&report, &around, console)?;
         console.line(&format!("report: {}", page.display()));
         let code = args.show.exit_code(&report);
         if code.number() > worst.number() {
@@ -171,6 +174,32 @@ fn read_marks(path: &Path) -> Result<Marks> {
     })
 }
 
+/// What formats need besides the report.
+fn around(content: &Content) -> Result<Around> {
+    let variables = format::classroom50::VARIABLES
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+        .collect();
+    Ok(Around {
+        template: template(content)?,
+        folder: String::new(),
+        variables,
+    })
+}
+
+/// The submission's folder from the root of the repository that a CI job has checked out, else from
+/// the working folder.
+fn folder_in_repository(submission: &Path) -> String {
+    let root = match std::env::var_os("GITHUB_WORKSPACE") {
+        Some(root) => fs::canonicalize(root),
+        None => std::env::current_dir(),
+    };
+    root.ok()
+        .and_then(|root| submission.strip_prefix(root).ok())
+        .map(|folder| folder.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
 /// An author's own template for the page, read once so that its mistakes stop the run.
 fn template(content: &Content) -> Result<Option<String>> {
     let Some(source) = content.template()? else {
@@ -186,7 +215,7 @@ fn save(
     out_dir: &OutDir,
     report: &Report,
     review: Option<&str>,
-    template: Option<&str>,
+    around: &Around,
 ) -> Result<PathBuf> {
     // Scores that a person filled in are never lost to a run.
     let filled_in = read_marks(&out_dir.path().join("review.yaml"))
@@ -199,15 +228,18 @@ fn save(
     out_dir.write("report.json", &format::render(Format::Json, report, None)?)?;
     out_dir.write(
         "report.html",
-        &format::render(Format::Html, report, template)?,
+        &format::render_in(Format::Html, report, around)?,
     )
 }
 
 impl ShowArgs {
     /// Finds out before anything slow starts whether all outputs can be written.
-    fn probe(&self, submission: Option<&Path>) -> Result<()> {
+    fn probe(&self, submission: Option<&Path>, around: &Around) -> Result<()> {
         let mut on_stdout = 0;
         for output in &self.outputs {
+            if output.format == Format::Classroom50 {
+                format::classroom50::missing(&around.variables)?;
+            }
             match &output.to {
                 Target::Stdout => on_stdout += 1,
                 Target::File(path) => {
@@ -226,15 +258,10 @@ impl ShowArgs {
     }
 
     /// Writes every output. The summary for people goes to stdout unless an output is already there.
-    fn show(
-        &self,
-        report: &Report,
-        template: Option<&str>,
-        console: &Console,
-    ) -> Result<(), Failure> {
+    fn show(&self, report: &Report, around: &Around, console: &Console) -> Result<(), Failure> {
         let mut stdout_taken = false;
         for output in &self.outputs {
-            let text = format::render(output.format, report, template).ungraded()?;
+            let text = format::render_in(output.format, report, around).ungraded()?;
             match &output.to {
                 Target::File(path) => out_dir::write(path, &text).ungraded()?,
                 Target::Stdout => {

@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result};
 
-use super::escape;
+use super::{escape, told};
 use crate::grade::{CriterionGrade, Outcome, Verdict};
 use crate::report::Report;
 
@@ -30,12 +30,7 @@ pub fn render(reports: &[&Report]) -> Result<String> {
     ];
     writer.write_record(heading.into_iter().map(str::to_owned).chain(cells(&ids)))?;
     for report in reports {
-        let review: Vec<&str> = report
-            .criteria
-            .iter()
-            .filter(|criterion| criterion.needs_review)
-            .map(|criterion| criterion.id.as_str())
-            .collect();
+        let review = told::for_review(report);
         let (outcome, points) = match report.outcome {
             Outcome::Passed => ("passed", report.points.to_string()),
             Outcome::Failed => ("failed", report.points.to_string()),

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use quick_junit::{NonSuccessKind, Property, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 
 use super::escape::{clean_report, one_line, shorten};
+use super::told;
 use crate::grade::{CriterionGrade, Outcome, Verdict};
 use crate::report::Report;
 
@@ -23,7 +24,7 @@ pub fn render(report: &Report) -> Result<String> {
     ));
     suite.add_property(Property::new("exercise", one_line(&report.exercise)));
     suite.add_property(Property::new("started_at", one_line(&report.started_at)));
-    suite.add_property(Property::new("outcome", outcome(report.outcome)));
+    suite.add_property(Property::new("outcome", told::outcome(report.outcome)));
     if report.outcome != Outcome::Ungraded {
         suite.add_property(Property::new("points", report.points.to_string()));
     }
@@ -54,7 +55,7 @@ fn case(report: &Report, criterion: &CriterionGrade, title: &str) -> TestCase {
     };
     let mut case = TestCase::new(title, status);
     case.set_classname(format!("feedgrade.{}", name(&report.exercise)));
-    case.add_property(Property::new("verdict", verdict(criterion.verdict)));
+    case.add_property(Property::new("verdict", told::verdict(criterion.verdict)));
     if criterion.verdict != Verdict::Ungraded {
         case.add_property(Property::new("points", criterion.points.to_string()));
     }
@@ -73,7 +74,7 @@ fn case(report: &Report, criterion: &CriterionGrade, title: &str) -> TestCase {
 fn told(kind: NonSuccessKind, criterion: &CriterionGrade) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
     status.set_message(message(criterion));
-    status.set_type(verdict(criterion.verdict));
+    status.set_type(told::verdict(criterion.verdict));
     let mut text = String::new();
     let mut line = |label: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -112,22 +113,4 @@ fn name(text: &str) -> String {
 
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
-}
-
-fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Met => "met",
-        Verdict::PartlyMet => "partly_met",
-        Verdict::NotMet => "not_met",
-        Verdict::Skipped => "skipped",
-        Verdict::Ungraded => "ungraded",
-    }
-}
-
-fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "passed",
-        Outcome::Failed => "failed",
-        Outcome::Ungraded => "ungraded",
-    }
 }

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use feedgrade::format::{Format, csv, escape, html, json, render, text};
+use feedgrade::format::{
+    Around, Format, annotations, csv, escape, html, json, prairielearn, render_in, text,
+};
 use feedgrade::grade::Verdict;
 use feedgrade::report::Report;
 
@@ -25,11 +27,28 @@ fn report(name: &str) -> Report {
     serde_json::from_str(&source(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
+/// What Classroom 50's runner sets.
+fn around() -> Around {
+    let variables = [
+        ("CLASSROOM", "backend-2026"),
+        ("ASSIGNMENT", "pools"),
+        ("SUBMISSION_TAG", "submit/2026-09-01T12-00-00Z-abcdef0"),
+        ("COMMIT_URL", "https://example.org/ann/pools/commit/abcdef0"),
+        ("RELEASE_URL", "https://example.org/ann/pools/releases/1"),
+        ("OWNER", "ann"),
+        ("SUBMISSION_DATETIME", "2026-09-01T14:00:00+02:00"),
+    ];
+    Around {
+        variables: variables.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        ..Around::default()
+    }
+}
+
 fn rendered(format: Format, name: &str) -> String {
-    let text =
-        render(format, &report(name), None).unwrap_or_else(|e| panic!("{format} {name}: {e:#}"));
+    let text = render_in(format, &report(name), &around())
+        .unwrap_or_else(|e| panic!("{format} {name}: {e:#}"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faces");
-    let path = folder.join(format!("{name}.{}", format.extension()));
+    let path = folder.join(format!("{name}.{format}.{}", format.extension()));
     fs::create_dir_all(&folder)
         .and_then(|()| fs::write(&path, &text))
         .unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
@@ -72,7 +91,7 @@ proptest::proptest! {
             }
         }
         for format in Format::ALL {
-            let written = render(format, &report, None).unwrap();
+            let written = render_in(format, &report, &around()).unwrap();
             if format != Format::Text {
                 let bad = written.chars().find(|c| c.is_control() && !"\n\t".contains(*c));
                 proptest::prop_assert_eq!(bad, None, "{}", format);
@@ -281,4 +300,257 @@ fn markdown_stays_small_and_holds_only_our_tags() {
 fn a_template_that_does_not_fit_says_so() {
     let error = html::render(&report("passed"), "{{ report.nothing }}").unwrap_err();
     assert!(format!("{error:#}").contains("report.html"), "{error:#}");
+}
+
+fn parsed(format: Format, name: &str) -> serde_json::Value {
+    serde_json::from_str(&rendered(format, name)).unwrap()
+}
+
+/// The rules of Gradescope's documentation: the allowed fields and values, and a score at the top or
+/// at every test. The sum, when it has one.
+fn gradescope_score(results: &serde_json::Value) -> Result<f64, String> {
+    let one_of = |value: &serde_json::Value, allowed: &[&str]| {
+        value.is_null() || value.as_str().is_some_and(|v| allowed.contains(&v))
+    };
+    let visibility = ["hidden", "after_due_date", "after_published", "visible"];
+    let formats = ["text", "html", "simple_format", "md", "ansi"];
+    let known = [
+        "score",
+        "execution_time",
+        "output",
+        "output_format",
+        "test_output_format",
+        "test_name_format",
+        "visibility",
+        "stdout_visibility",
+        "extra_data",
+        "tests",
+        "leaderboard",
+    ];
+    let known_in_test = [
+        "score",
+        "max_score",
+        "status",
+        "name",
+        "name_format",
+        "number",
+        "output",
+        "output_format",
+        "tags",
+        "visibility",
+        "extra_data",
+    ];
+    let mut complaints = Vec::new();
+    let mut hold = |rule: &str, holds: bool| {
+        if !holds {
+            complaints.push(rule.to_owned());
+        }
+    };
+    let fields = |value: &serde_json::Value, known: &[&str]| {
+        let map = value.as_object().unwrap();
+        map.keys().all(|key| known.contains(&key.as_str()))
+    };
+    hold("fields", fields(results, &known));
+    for name in ["output_format", "test_output_format", "test_name_format"] {
+        hold(name, one_of(&results[name], &formats));
+    }
+    hold("visibility", one_of(&results["visibility"], &visibility));
+    hold("stdout", one_of(&results["stdout_visibility"], &visibility));
+    let tests = results["tests"].as_array().unwrap();
+    for test in tests {
+        hold("fields of a test", fields(test, &known_in_test));
+        hold("status", one_of(&test["status"], &["passed", "failed"]));
+        // One hidden test hides the sum from everybody.
+        hold("hidden", one_of(&test["visibility"], &["visible"]));
+        hold("number", test["number"].is_string());
+        hold(
+            "tags",
+            test["tags"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(serde_json::Value::is_string),
+        );
+        hold(
+            "range",
+            test["score"].as_f64() <= test["max_score"].as_f64(),
+        );
+    }
+    assert!(complaints.is_empty(), "{complaints:?}");
+    if let Some(score) = results["score"].as_f64() {
+        return Ok(score);
+    }
+    let scores: Option<Vec<f64>> = tests.iter().map(|test| test["score"].as_f64()).collect();
+    scores
+        .map(|scores| scores.iter().sum())
+        .ok_or_else(|| "no score".to_owned())
+}
+
+#[test]
+fn gradescope_adds_up_to_the_points_and_gets_no_score_of_a_report_without_a_grade() {
+    for name in FIXTURES {
+        let (results, report) = (parsed(Format::Gradescope, name), report(name));
+        let output = results["output"].as_str().unwrap();
+        if name == "ungraded" {
+            assert!(gradescope_score(&results).is_err());
+            assert!(!rendered(Format::Gradescope, name).contains("\"score\""));
+            assert!(output.starts_with("NOT GRADED"), "{output}");
+        } else {
+            assert_eq!(
+                gradescope_score(&results),
+                Ok(f64::from(report.points)),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn prairielearn_gets_a_share_or_is_told_that_there_is_none() {
+    for name in FIXTURES {
+        let (results, report) = (parsed(Format::PrairieLearn, name), report(name));
+        let tests = results["tests"].as_array().unwrap();
+        let with_points = tests.iter().filter(|test| test["points"].is_u64());
+        if name == "ungraded" {
+            assert_eq!(results["gradable"], false);
+            assert!(results["score"].is_null() && results["format_errors"].is_array());
+            assert_eq!(with_points.count(), 0);
+        } else {
+            let score = results["score"].as_f64().unwrap();
+            let points = score * f64::from(report.max_points);
+            assert!(
+                (0.0..=1.0).contains(&score) && (points - f64::from(report.points)).abs() < 1e-6
+            );
+            assert_eq!(
+                with_points.count(),
+                tests.len(),
+                "{name}: all tests or none"
+            );
+        }
+    }
+    let mut long = report("failed-starter");
+    for criterion in &mut long.criteria {
+        criterion.expected = "<é\u{1}".repeat(100_000);
+        criterion.actual = Some(criterion.expected.clone());
+    }
+    long.criteria = long.criteria.iter().cycle().take(400).cloned().collect();
+    let text = render_in(Format::PrairieLearn, &long, &around()).unwrap();
+    assert!(text.len() <= prairielearn::MAX_BYTES, "{}", text.len());
+}
+
+#[test]
+fn classroom_50_gets_whole_numbers_by_its_schema_and_no_report_without_a_grade_fits_it() {
+    let text = serde_json::json!({"type": "string", "minLength": 1});
+    let instant =
+        serde_json::json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$"});
+    let score = serde_json::json!({"type": "integer", "minimum": 0});
+    let schema = serde_json::json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["schema", "classroom", "assignment", "assignment_type", "owner", "submission",
+            "commit", "release", "review", "datetime", "score", "max-score", "tests"],
+        "properties": {
+            "schema": {"const": "classroom50/result/v1"},
+            "classroom": text, "assignment": text, "owner": text, "commit": text, "release": text,
+            "review": text,
+            "assignment_type": {"enum": ["individual", "group", "team"]},
+            "submission": {"type": "string", "pattern": "^submit/"},
+            "datetime": instant, "graded_at": instant, "score": score, "max-score": score,
+            "tests": {"type": "array", "items": {
+                "required": ["test-name", "passed", "score", "max-score"],
+                "properties": {"test-name": text, "passed": {"type": "boolean"}, "score": score,
+                    "max-score": score},
+            }},
+        },
+    });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for name in FIXTURES {
+        let (result, report) = (parsed(Format::Classroom50, name), report(name));
+        if name == "ungraded" {
+            assert!(!validator.is_valid(&result));
+            assert!(!rendered(Format::Classroom50, name).contains("score\""));
+            continue;
+        }
+        let errors: Vec<String> = validator
+            .iter_errors(&result)
+            .map(|e| e.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+        assert_eq!(result["score"], report.points);
+        assert!(report.points <= report.max_points);
+        let sum: u64 = result["tests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|t| t["score"].as_u64().unwrap())
+            .sum();
+        assert_eq!(sum, u64::from(report.points), "{name}");
+        assert_eq!(result["datetime"], "2026-09-01T12:00:00Z");
+    }
+    let error = render_in(Format::Classroom50, &report("passed"), &Around::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("CLASSROOM, ASSIGNMENT"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_classroom_reporter_adds_up_the_points_and_nothing_of_a_report_without_a_grade() {
+    use base64::Engine as _;
+    for name in FIXTURES {
+        let text = rendered(Format::Classroom, name);
+        assert_eq!(text.lines().count(), 1, "a step output is one line");
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(text.trim_end())
+            .unwrap();
+        let result: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let sum: u64 = result["tests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|t| t["score"].as_u64().unwrap())
+            .sum();
+        let report = report(name);
+        if name == "ungraded" {
+            assert_eq!(
+                (&result["status"], &result["max_score"]),
+                (&"error".into(), &0.into())
+            );
+            assert_eq!(sum, 0);
+        } else {
+            assert_eq!(result["max_score"], report.max_points);
+            assert_eq!(sum, u64::from(report.points), "{name}");
+        }
+    }
+}
+
+#[test]
+fn annotations_are_few_on_their_lines_and_each_is_one_command() {
+    for name in FIXTURES {
+        let text = rendered(Format::Annotations, name);
+        for kind in ["error", "warning", "notice"] {
+            let all = text
+                .lines()
+                .filter(|line| line.starts_with(&format!("::{kind} ")));
+            assert!(all.count() <= annotations::MOST, "{name}: {kind}");
+        }
+        for line in text.lines() {
+            let (properties, _) = line[2..].split_once("::").unwrap();
+            assert!(
+                ["error ", "warning ", "notice "]
+                    .iter()
+                    .any(|kind| properties.starts_with(kind)),
+                "{name}: {line}"
+            );
+        }
+    }
+    let mut below = around();
+    below.folder = "work/mine".into();
+    let text = render_in(Format::Annotations, &report("passed"), &below).unwrap();
+    assert!(
+        text.contains("file=work/mine/ANSWERS.md,line=94,"),
+        "{text}"
+    );
+    let text = rendered(Format::Annotations, "ungraded");
+    assert!(text.starts_with("::error title=Not graded"), "{text}");
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use feedgrade::database::{ClonedDatabase, Database};
-use feedgrade::evidence::Migrations;
+use feedgrade::evidence::{Applied, Migrations};
 use feedgrade::migration;
 use feedgrade::scratch::Scratch;
 use serde_json::json;
@@ -86,7 +86,31 @@ pub(super) async fn good_migrations_are_applied_as_psql_would(
         Migrations::Applied {
             files: ["1_index.sql", "2_more.sql", "3_do.sql", "4_vacuum.sql"]
                 .map(str::to_owned)
-                .into()
+                .into(),
+            statements: [
+                (
+                    "1_index.sql",
+                    2,
+                    "CREATE INDEX CONCURRENTLY i ON posts (created_at DESC)"
+                ),
+                ("2_more.sql", 1, "BEGIN"),
+                ("2_more.sql", 2, "ALTER TABLE posts ADD likes int"),
+                ("2_more.sql", 3, "COMMIT"),
+                ("3_do.sql", 1, "DO $$ BEGIN PERFORM 1; END $$"),
+                ("3_do.sql", 2, "SET search_path = nowhere"),
+                ("4_vacuum.sql", 1, "VACUUM posts"),
+                (
+                    "4_vacuum.sql",
+                    1,
+                    "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END"
+                ),
+            ]
+            .map(|(file, line, statement)| Applied {
+                file: file.into(),
+                line,
+                statement: statement.into(),
+            })
+            .into()
         }
     );
     at.clone.close().await.unwrap();
