@@ -21,6 +21,7 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod csv;
+pub mod class;
 
 use std::path::PathBuf;
 use std::str::FromStr;
