@@ -2,10 +2,12 @@
 //!
 //! Parses everything first and acts later. Decides nothing about grades.
 
+mod batch;
 mod check;
 mod exercise;
 mod machine;
 mod proof;
+mod results;
 mod rubric;
 
 use std::future::Future;
@@ -51,6 +53,12 @@ enum Command {
     New(exercise::NewArgs),
     /// Judges saved evidence again with today's rubric: no build, no database, no load.
     Regrade(check::RegradeArgs),
+    /// Grades every submission below a folder: what is finished is never done twice.
+    Batch(batch::BatchArgs),
+    /// Makes one class of the shards that several machines graded.
+    Merge(batch::MergeArgs),
+    /// Tells what changed between two results of a class, for whom, and why.
+    Diff(batch::DiffArgs),
     /// Sends load to a server and measures what comes back.
     Loadtest(LoadtestArgs),
     /// Lists, proves and describes exercises.
@@ -91,6 +99,9 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::check(&args, &content, &console),
         Command::New(args) => exercise::new(&args, &content, &console),
         Command::Regrade(args) => check::regrade(&args, &content, &console),
+        Command::Batch(args) => batch::batch(&args, &content, &console),
+        Command::Merge(args) => batch::merge(&args, &content, &console),
+        Command::Diff(args) => batch::diff(&args, &console),
         Command::Loadtest(args) => machine::loadtest(args, &console),
         Command::Exercise(command) => exercise::exercise(command, &content, &console),
         Command::Rubric(command) => rubric::rubric(command, &content, &console),

@@ -4,6 +4,7 @@
 //! is a terminal, and into one plain line a phase when it is not. A closed pipe ends
 //! the talking and nothing else.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::{self, IsTerminal, Write as _};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::event::Event;
 use crate::format::escape;
@@ -49,6 +50,15 @@ pub struct Console {
     color: Color,
     live: bool,
     phase: Mutex<Option<ProgressBar>>,
+    class: Mutex<Option<ClassBars>>,
+}
+
+/// The bars of a batch: one for each submission at work, and below them one for the class.
+#[derive(Debug)]
+struct ClassBars {
+    all: MultiProgress,
+    class: ProgressBar,
+    members: BTreeMap<String, ProgressBar>,
 }
 
 impl Console {
@@ -60,6 +70,7 @@ impl Console {
             color,
             live: io::stderr().is_terminal() && !dumb,
             phase: Mutex::new(None),
+            class: Mutex::new(None),
         }
     }
 
@@ -77,6 +88,25 @@ impl Console {
                 seconds,
                 result,
             } => self.phase_finished(&name, seconds, &result),
+            Event::MemberStarted {
+                id,
+                doing,
+                expected,
+            } => self.member_started(id, &doing, expected),
+            Event::MemberProgress { id, detail } => {
+                if let Some(bar) = self.class().as_ref().and_then(|bars| bars.members.get(&id)) {
+                    bar.set_message(escape::one_line(&escape::clean(&detail)));
+                }
+            }
+            Event::MemberEnded { id } => {
+                if let Some(bars) = &mut *self.class()
+                    && let Some(bar) = bars.members.remove(&id)
+                {
+                    bar.finish_and_clear();
+                    bars.all.remove(&bar);
+                }
+            }
+            Event::ClassProgress { done, all, left } => self.class_progress(done, all, left),
             Event::Notice(text) => {
                 let text = escape::clean(&text);
                 self.line(&format!("{NOTICE}note:{NOTICE:#} {text}"));
@@ -103,6 +133,9 @@ impl Console {
             // Nobody is left to tell when stderr is closed.
             let _ = writeln!(stderr, "{text}");
         };
+        if let Some(bars) = &*self.class() {
+            return bars.all.suspend(print);
+        }
         match &*self.phase() {
             Some(bar) => bar.suspend(print),
             None => print(),
@@ -146,6 +179,11 @@ impl Console {
         if let Some(bar) = self.phase().take() {
             bar.finish_and_clear();
         }
+        if let Some(bars) = self.class().take() {
+            for bar in bars.members.values().chain([&bars.class]) {
+                bar.finish_and_clear();
+            }
+        }
     }
 
     fn phase_started(&self, name: &str, expected: Option<f64>) {
@@ -156,13 +194,9 @@ impl Console {
             return;
         }
         let bar = ProgressBar::no_length().with_style(match expected {
-            Some(seconds) if seconds > 0.0 => style(
-                "{spinner} {prefix} {far} {elapsed} {wide_msg}",
-            )
-            .with_key("far", move |state: &ProgressState, out: &mut dyn Write| {
-                // Nothing to be done when there is no terminal any more.
-                let _ = out.write_str(&far(state.elapsed().as_secs_f64(), seconds));
-            }),
+            Some(seconds) if seconds > 0.0 => {
+                timed("{spinner} {prefix} {far} {elapsed} {wide_msg}", seconds)
+            }
             _ => style("{spinner} {prefix} {elapsed} {wide_msg}"),
         });
         bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -181,6 +215,53 @@ impl Console {
         let result = escape::one_line(&escape::clean(result));
         let line = format!("{DIM}{seconds:>8}{DIM:#}  {name}  {result}");
         self.line(line.trim_end());
+    }
+
+    /// Without a terminal, the line that tells of each finished submission is enough.
+    fn member_started(&self, id: String, doing: &str, expected: Option<f64>) {
+        let mut class = self.class();
+        let Some(bars) = class.as_mut() else { return };
+        let name = escape::shorten(&escape::one_line(&escape::clean(&id)), 32);
+        let bar = bars.all.insert_before(
+            &bars.class,
+            ProgressBar::no_length().with_style(match expected {
+                Some(seconds) => timed("  {spinner} {prefix} {far} {left} {wide_msg}", seconds),
+                None => style("  {spinner} {prefix} {elapsed} {wide_msg}"),
+            }),
+        );
+        bar.set_prefix(format!("{name} {doing}"));
+        bar.enable_steady_tick(Duration::from_millis(100));
+        bars.members.insert(id, bar);
+    }
+
+    fn class_progress(&self, done: usize, all: usize, left: Option<f64>) {
+        if !self.live {
+            if let Some(seconds) = left.filter(|_| done > 0 && done < all) {
+                let left = figure::seconds(seconds);
+                self.line(&format!("{DIM}{:>8}{DIM:#}  about {left} left", ""));
+            }
+            return;
+        }
+        let mut class = self.class();
+        let bars = class.get_or_insert_with(|| {
+            let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+            let bar = bars.add(ProgressBar::new(all as u64).with_style(
+                style("{pos:>4} of {len} {bar:20} {elapsed} {wide_msg}").progress_chars("━━╌"),
+            ));
+            bar.enable_steady_tick(Duration::from_secs(1));
+            ClassBars {
+                all: bars,
+                class: bar,
+                members: BTreeMap::new(),
+            }
+        });
+        bars.class.set_position(done as u64);
+        let left = left.map(|seconds| format!("about {} left", figure::seconds(seconds)));
+        bars.class.set_message(left.unwrap_or_default());
+    }
+
+    fn class(&self) -> std::sync::MutexGuard<'_, Option<ClassBars>> {
+        self.class.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn choice_of_stderr(&self) -> ColorChoice {
@@ -202,6 +283,19 @@ fn far(elapsed: f64, expected: f64) -> String {
         .filter(|&column| figure::share(column, COLUMNS) <= elapsed / expected)
         .count();
     format!("{}{}", "━".repeat(done), "╌".repeat(COLUMNS - done))
+}
+
+/// A style that knows how long it is expected to take: `{far}` is a bar of it, `{left}` the rest.
+fn timed(template: &str, expected: f64) -> ProgressStyle {
+    // Nothing to be done when there is no terminal any more.
+    style(template)
+        .with_key("far", move |state: &ProgressState, out: &mut dyn Write| {
+            let _ = out.write_str(&far(state.elapsed().as_secs_f64(), expected));
+        })
+        .with_key("left", move |state: &ProgressState, out: &mut dyn Write| {
+            let left = (expected - state.elapsed().as_secs_f64()).max(0.0);
+            let _ = write!(out, "{} left", figure::seconds(left));
+        })
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -24,6 +24,36 @@ pub enum Event {
         /// How it ended, for people, e.g. `4 errors`. Empty when there is nothing to say.
         result: String,
     },
+    /// Something began with one submission of a class; several may be at work at once.
+    MemberStarted {
+        /// Whose.
+        id: String,
+        /// What is done, one word: `builds`, `runs`.
+        doing: String,
+        /// How long it is expected to take in seconds, where that is known.
+        expected: Option<f64>,
+    },
+    /// It got further.
+    MemberProgress {
+        /// Whose.
+        id: String,
+        /// What is being done now.
+        detail: String,
+    },
+    /// It ended.
+    MemberEnded {
+        /// Whose.
+        id: String,
+    },
+    /// The whole class got further.
+    ClassProgress {
+        /// Submissions that are done.
+        done: usize,
+        /// All that are to be done.
+        all: usize,
+        /// Seconds until all are done, where that is known.
+        left: Option<f64>,
+    },
     /// A line that matters by itself, e.g. which database was taken and why.
     Notice(String),
 }

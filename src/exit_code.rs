@@ -27,6 +27,16 @@ impl ExitCode {
             Self::Interrupted => 130,
         }
     }
+
+    /// The worse of two: a batch ends with the worst of its members.
+    #[must_use]
+    pub fn or_worse(self, other: Self) -> Self {
+        if other.number() > self.number() {
+            other
+        } else {
+            self
+        }
+    }
 }
 
 #[cfg(test)]
@@ -44,5 +54,7 @@ mod tests {
         ]
         .map(ExitCode::number);
         assert_eq!(numbers, [0, 1, 2, 3, 130]);
+        let worst = ExitCode::Failed.or_worse(ExitCode::Ungraded);
+        assert_eq!(worst.or_worse(ExitCode::Passed), ExitCode::Ungraded);
     }
 }

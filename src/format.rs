@@ -27,6 +27,7 @@ pub mod gradescope;
 pub mod prairielearn;
 pub mod classroom;
 pub mod classroom50;
+pub mod class;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -68,6 +68,14 @@ pub struct Built {
     evidence: Evidence,
 }
 
+impl Built {
+    /// How the submission's own build ended.
+    #[must_use]
+    pub fn build_outcome(&self) -> &evidence::BuildOutcome {
+        &self.evidence.build.outcome
+    }
+}
+
 /// Builds all servers, and reads the answers.
 ///
 /// # Errors

@@ -34,7 +34,8 @@
 //! compared with the database) · evidence (what was seen) · verdict (the answer to one criterion) ·
 //! grade (all verdicts) · report (grade, evidence, where and when) · format (a way to write
 //! reports) · backend (a way to get a Postgres) · specimen (a known submission with its expected
-//! verdicts).
+//! verdicts) · batch (many submissions) · class (what a batch found, a row a member) · shard (a part
+//! of a class, for one of several machines).
 //!
 //! # Modules
 //!
@@ -60,6 +61,7 @@ pub mod agreement;
 pub mod ablation;
 pub mod rubric_lint;
 pub mod report;
+pub mod class;
 pub mod exit_code;
 pub mod event;
 
@@ -85,6 +87,7 @@ pub mod content;
 pub mod loadtest;
 pub mod gather;
 pub mod authoring;
+pub mod batch;
 
 // Faces: what people and machines see.
 pub mod format;

@@ -19,6 +19,9 @@ use crate::judge::{share_of, total};
 use crate::rubric::Rubric;
 use crate::yaml::{Located, Source};
 
+/// How a list of what waits begins.
+const HEAD: &str = "version: 1\nmarks:\n";
+
 /// A file of marks.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -145,7 +148,50 @@ pub fn review_list(submission: &str, grade: &Grade) -> Option<String> {
             let _ = write_entry(&mut out, submission, criterion, answer);
         }
     }
-    (!out.is_empty()).then(|| format!("version: 1\nmarks:\n{out}"))
+    (!out.is_empty()).then(|| format!("{HEAD}{out}"))
+}
+
+/// The lists of a whole class as one. `kept` is an earlier one with scores that a person filled in:
+/// it stays word for word, and what it does not know is added. `None` when nothing waits and nothing
+/// is kept.
+#[must_use]
+pub fn joined_list<S: AsRef<str>>(
+    lists: impl IntoIterator<Item = S>,
+    kept: Option<&str>,
+) -> Option<String> {
+    let parse = |text: &str| {
+        let text = text.to_owned();
+        let source = Source {
+            name: "review.yaml".into(),
+            text,
+        };
+        Marks::parse(&source).map_or(Vec::new(), |marks| marks.marks)
+    };
+    let key = |entry: &MarkEntry| {
+        let (submission, question) = (&entry.submission.value, &entry.question.value);
+        (submission.clone(), question.clone(), entry.answer.clone())
+    };
+    let known: BTreeSet<_> = parse(kept.unwrap_or_default()).iter().map(key).collect();
+    let mut text = kept.map_or_else(|| HEAD.to_owned(), |kept| format!("{}\n", kept.trim_end()));
+    let before = text.len();
+    for list in lists {
+        let mut entry = String::new();
+        for line in list.as_ref().strip_prefix(HEAD).unwrap_or_default().lines() {
+            entry.push_str(line);
+            entry.push('\n');
+            // The last line of an entry, as it is written above.
+            if line.starts_with("    note:") {
+                let is_known = parse(&format!("{HEAD}{entry}"))
+                    .first()
+                    .is_none_or(|entry| known.contains(&key(entry)));
+                if !is_known {
+                    text.push_str(&entry);
+                }
+                entry.clear();
+            }
+        }
+    }
+    (kept.is_some() || text.len() > before).then_some(text)
 }
 
 fn write_entry(
@@ -280,6 +326,24 @@ mod tests {
         let other = text.replace("score", "answer: \"000000000000\", score");
         let marks = Marks::parse(&source(&other)).unwrap();
         assert_eq!(marks.apply("bob", &rubric(), grade()).points, 0);
+    }
+
+    #[test]
+    fn the_lists_of_a_class_are_one_file_and_scores_in_it_stay() {
+        let lists = ["ann", "ben"].map(|who| review_list(who, &grade()).unwrap());
+        let joined = joined_list(&lists, None).unwrap();
+        assert_eq!(Marks::parse(&source(&joined)).unwrap().marks.len(), 2);
+        let filled = joined.replacen("score:   #", "score: 1 #", 1);
+        let cid = review_list("cid", &grade()).unwrap();
+        let again = joined_list(lists.iter().chain([&cid]), Some(&filled)).unwrap();
+        assert!(again.starts_with(filled.trim_end()), "{again}");
+        let marks = Marks::parse(&source(&again)).unwrap().marks;
+        let told: Vec<(&str, bool)> = marks
+            .iter()
+            .map(|mark| (mark.submission.as_str(), mark.score.is_some()))
+            .collect();
+        assert_eq!(told, [("ann", true), ("ben", false), ("cid", false)]);
+        assert_eq!(joined_list([""; 0], None), None);
     }
 
     #[test]

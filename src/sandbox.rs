@@ -3,6 +3,8 @@
 //! Copies regular files and folders, and nothing else: no link is followed, no device is opened,
 //! and sizes are counted before anything is read. What was left out is noted, for the learner.
 
+use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,6 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
 
 use crate::submission::{AnswersFile, MAX_ANSWERS_BYTES};
 
@@ -62,6 +65,79 @@ pub fn copy(from: &Path, to: &Path, max_mib: u64) -> Result<Copied> {
     }
 }
 
+/// What is never copied, whatever it is.
+fn is_left_out(name: &OsStr, depth: usize) -> bool {
+    LEFT_OUT.iter().any(|left_out| name == *left_out)
+        || depth == 0 && LEFT_OUT_AT_THE_TOP.iter().any(|left_out| name == *left_out)
+}
+
+/// A digest of all that [`copy`] would copy: paths and bytes. A folder beyond its limits has one,
+/// too, of as much as is within them.
+///
+/// # Errors
+/// When the machine cannot read what is there.
+pub fn digest(from: &Path, max_mib: u64) -> Result<String> {
+    let mut digest = Digest {
+        hash: Sha256::new(),
+        bytes_left: max_mib * 1024 * 1024,
+        files_left: MOST_FILES,
+    };
+    digest.folder(from, Path::new(""), 0)?;
+    let mut hex = String::new();
+    for byte in digest.hash.finalize().iter().take(16) {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    Ok(hex)
+}
+
+struct Digest {
+    hash: Sha256,
+    bytes_left: u64,
+    files_left: usize,
+}
+
+impl Digest {
+    fn folder(&mut self, from: &Path, shown: &Path, depth: usize) -> Result<()> {
+        let mut entries: Vec<fs::DirEntry> = fs::read_dir(from)
+            .and_then(Iterator::collect)
+            .with_context(|| format!("read {}", from.display()))?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let name = entry.file_name();
+            if is_left_out(&name, depth) || self.files_left == 0 {
+                continue;
+            }
+            self.files_left -= 1;
+            let shown = shown.join(&name);
+            let kind = entry
+                .file_type()
+                .with_context(|| format!("look at {shown:?}"))?;
+            if kind.is_dir() && depth < DEEPEST {
+                self.folder(&entry.path(), &shown, depth + 1)?;
+            } else if kind.is_file() {
+                self.file(&entry.path(), &shown)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, from: &Path, shown: &Path) -> Result<()> {
+        let Some(file) = open_regular(from).with_context(|| format!("open {shown:?}"))? else {
+            return Ok(());
+        };
+        let size = file.metadata()?.len();
+        let path = shown.as_os_str().as_encoded_bytes();
+        self.hash.update((path.len() as u64).to_le_bytes());
+        self.hash.update(path);
+        self.hash.update(size.to_le_bytes());
+        let read = io::copy(&mut file.take(self.bytes_left), &mut self.hash)
+            .with_context(|| format!("read {shown:?}"))?;
+        self.bytes_left -= read;
+        Ok(())
+    }
+}
+
 enum Limit {
     Bytes,
     Files,
@@ -91,11 +167,8 @@ impl Copy {
             let entry = entry.with_context(|| format!("read {}", from.display()))?;
             let name = entry.file_name();
             let shown = shown.join(&name);
-            if depth == 0 && LEFT_OUT_AT_THE_TOP.iter().any(|left_out| name == *left_out) {
-                continue;
-            }
-            if let Some(left_out) = LEFT_OUT.iter().find(|left_out| name == **left_out) {
-                if *left_out != ".git" {
+            if is_left_out(&name, depth) {
+                if name != ".git" && LEFT_OUT.iter().any(|left_out| name == *left_out) {
                     self.note(format!(
                         "{shown:?} was left out: the grader builds with its own settings."
                     ));
@@ -258,6 +331,26 @@ mod tests {
             "y"
         );
         assert_eq!(read_answers(&copy_path).unwrap(), AnswersFile::Missing);
+    }
+
+    #[test]
+    fn a_digest_is_of_what_is_copied_and_of_nothing_else() {
+        let from = submission();
+        let before = digest(from.path(), 1).unwrap();
+        fs::create_dir_all(from.path().join("target")).unwrap();
+        fs::write(from.path().join("target/x"), "x").unwrap();
+        symlink("/etc/hostname", from.path().join("link")).unwrap();
+        assert_eq!(digest(from.path(), 1).unwrap(), before);
+        fs::write(from.path().join("src/main.rs"), "z").unwrap();
+        assert_ne!(digest(from.path(), 1).unwrap(), before);
+        fs::write(from.path().join("src/main.rs"), "y").unwrap();
+        fs::rename(from.path().join("src"), from.path().join("s")).unwrap();
+        assert_ne!(digest(from.path(), 1).unwrap(), before);
+        File::create(from.path().join("giant"))
+            .unwrap()
+            .set_len(1 << 40)
+            .unwrap();
+        digest(from.path(), 1).unwrap();
     }
 
     #[test]

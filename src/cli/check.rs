@@ -3,24 +3,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use super::{Blame as _, Done, Failure, assignment, find_docker, run_until_interrupted};
+use super::results::{
+    ShowArgs, around, folder_in_repository, read_evidence, read_marks, report_of, save, sweep,
+};
+use super::{Blame as _, Done, assignment, batch, find_docker, run_until_interrupted};
+use crate::batch::journal;
 use crate::console::Console;
-use crate::content::{Assignment, Content};
+use crate::content::Content;
 use crate::database;
-use crate::evidence::{self, Evidence};
 use crate::exit_code::ExitCode;
-use crate::format::{self, Around, Format, Output, Target};
+use crate::format::Around;
 use crate::gather::{Order, gather};
-use crate::grade::{Outcome, Verdict};
-use crate::judge::judge;
-use crate::marks::{Marks, review_list};
-use crate::out_dir::{self, OutDir};
-use crate::process;
-use crate::report::{Report, report};
+use crate::out_dir::OutDir;
 use crate::sandbox::read_capped;
-use crate::scratch::{self, Scratch};
+use crate::scratch::Scratch;
 use crate::submission::SubmissionFile;
 use crate::yaml::Source;
 
@@ -49,7 +47,7 @@ pub(super) struct CheckArgs {
 /// What `regrade` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct RegradeArgs {
-    /// Results folders, or `evidence.json` files.
+    /// Results folders of `check` or of `batch`, or `evidence.json` files.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Marks that a person gave: a `review.yaml` of a results folder with its scores filled in.
@@ -57,21 +55,6 @@ pub(super) struct RegradeArgs {
     marks: Option<PathBuf>,
     #[command(flatten)]
     show: ShowArgs,
-}
-
-/// How reports are shown, and what they mean for the exit code.
-#[derive(Debug, clap::Args)]
-struct ShowArgs {
-    /// Writes one more output; `-` is stdout. May be repeated. Formats: json, html, junit, markdown,
-    /// csv, text, annotations, gradescope, prairielearn, classroom, classroom50.
-    #[arg(long = "write", value_name = "FORMAT=PATH")]
-    outputs: Vec<Output>,
-    /// Another pass mark for the exit code, in points. What must be met must still be met.
-    #[arg(long, value_name = "N")]
-    fail_under: Option<u32>,
-    /// Exits with 0 whenever a grade was reached.
-    #[arg(long)]
-    exit_zero: bool,
 }
 
 pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> Done {
@@ -125,12 +108,21 @@ pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) 
     args.show.probe(None, &around).usage()?;
     let marks = args.marks.as_deref().map(read_marks).transpose().usage()?;
     let mut worst = ExitCode::Passed;
-    let evidence: Vec<(PathBuf, Evidence)> = args
-        .paths
-        .iter()
+    let (classes, single): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        args.paths.iter().partition(|path| journal::is_there(path));
+    if !(args.show.outputs.is_empty() || classes.is_empty() || args.paths.len() == 1) {
+        let error = anyhow!("--write is for one class: name its results folder and nothing else");
+        return Err(error).usage();
+    }
+    let evidence = single
+        .into_iter()
         .map(|path| read_evidence(path))
-        .collect::<Result<_>>()
+        .collect::<Result<Vec<_>>>()
         .usage()?;
+    for folder in classes {
+        let code = batch::regrade(folder, marks.as_ref(), &args.show, content, console)?;
+        worst = worst.or_worse(code);
+    }
     for (folder, evidence) in evidence {
         let assignment = content.assignment(&evidence.exercise).usage()?;
         let (report, review) = report_of(&assignment, &evidence, marks.as_ref());
@@ -138,165 +130,9 @@ pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) 
         let page = save(&out_dir, &report, review.as_deref(), &around).ungraded()?;
         args.show.show(&report, &around, console)?;
         console.line(&format!("report: {}", page.display()));
-        let code = args.show.exit_code(&report);
-        if code.number() > worst.number() {
-            worst = code;
-        }
+        worst = worst.or_worse(args.show.exit_code(&report));
     }
     Ok(worst)
-}
-
-/// The report, and the answers in it that wait for a person, as a file of marks.
-fn report_of(
-    assignment: &Assignment,
-    evidence: &Evidence,
-    marks: Option<&Marks>,
-) -> (Report, Option<String>) {
-    let Assignment {
-        exercise,
-        rubric,
-        material,
-    } = assignment;
-    let mut grade = judge(exercise, rubric, material, evidence);
-    if let Some(marks) = marks {
-        grade = marks.apply(&evidence.submission, rubric, grade);
-    }
-    let review = review_list(&evidence.submission, &grade);
-    (report(exercise, evidence, grade), review)
-}
-
-/// Reads a file of marks.
-fn read_marks(path: &Path) -> Result<Marks> {
-    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    Marks::parse(&Source {
-        name: path.display().to_string(),
-        text,
-    })
-}
-
-/// What formats need besides the report.
-fn around(content: &Content) -> Result<Around> {
-    let variables = format::classroom50::VARIABLES
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
-        .collect();
-    Ok(Around {
-        template: template(content)?,
-        folder: String::new(),
-        variables,
-    })
-}
-
-/// The submission's folder from the root of the repository that a CI job has checked out, else from
-/// the working folder.
-fn folder_in_repository(submission: &Path) -> String {
-    let root = match std::env::var_os("GITHUB_WORKSPACE") {
-        Some(root) => fs::canonicalize(root),
-        None => std::env::current_dir(),
-    };
-    root.ok()
-        .and_then(|root| submission.strip_prefix(root).ok())
-        .map(|folder| folder.to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
-/// An author's own template for the page, read once so that its mistakes stop the run.
-fn template(content: &Content) -> Result<Option<String>> {
-    let Some(source) = content.template()? else {
-        return Ok(None);
-    };
-    format::html::read(&source.text).with_context(|| format!("read {}", source.name))?;
-    Ok(Some(source.text))
-}
-
-/// Writes `report.json`, `report.html` and, when answers wait for a person, `review.yaml`; the path
-/// of the page.
-fn save(
-    out_dir: &OutDir,
-    report: &Report,
-    review: Option<&str>,
-    around: &Around,
-) -> Result<PathBuf> {
-    // Scores that a person filled in are never lost to a run.
-    let filled_in = read_marks(&out_dir.path().join("review.yaml"))
-        .is_ok_and(|marks| marks.marks.iter().any(|mark| mark.score.is_some()));
-    match review {
-        _ if filled_in => {}
-        Some(review) => out_dir.write("review.yaml", review).map(drop)?,
-        None => out_dir.remove("review.yaml")?,
-    }
-    out_dir.write("report.json", &format::render(Format::Json, report, None)?)?;
-    out_dir.write(
-        "report.html",
-        &format::render_in(Format::Html, report, around)?,
-    )
-}
-
-impl ShowArgs {
-    /// Finds out before anything slow starts whether all outputs can be written.
-    fn probe(&self, submission: Option<&Path>, around: &Around) -> Result<()> {
-        let mut on_stdout = 0;
-        for output in &self.outputs {
-            if output.format == Format::Classroom50 {
-                format::classroom50::missing(&around.variables)?;
-            }
-            match &output.to {
-                Target::Stdout => on_stdout += 1,
-                Target::File(path) => {
-                    if let Some(submission) = submission {
-                        out_dir::outside(path, submission)?;
-                    }
-                    out_dir::probe(path)?;
-                }
-            }
-        }
-        ensure!(
-            on_stdout <= 1,
-            "only one output fits on stdout: give the others a path"
-        );
-        Ok(())
-    }
-
-    /// Writes every output. The summary for people goes to stdout unless an output is already there.
-    fn show(&self, report: &Report, around: &Around, console: &Console) -> Result<(), Failure> {
-        let mut stdout_taken = false;
-        for output in &self.outputs {
-            let text = format::render_in(output.format, report, around).ungraded()?;
-            match &output.to {
-                Target::File(path) => out_dir::write(path, &text).ungraded()?,
-                Target::Stdout => {
-                    stdout_taken = true;
-                    console.raw(&text).context("write to stdout").ungraded()?;
-                }
-            }
-        }
-        if !stdout_taken {
-            let text = format::render(Format::Text, report, None).ungraded()?;
-            console
-                .answer(&text)
-                .context("write to stdout")
-                .ungraded()?;
-        }
-        Ok(())
-    }
-
-    fn exit_code(&self, report: &Report) -> ExitCode {
-        let passed = match self.fail_under {
-            None => report.outcome == Outcome::Passed,
-            Some(points) => {
-                report.points >= points
-                    && report
-                        .criteria
-                        .iter()
-                        .all(|c| !c.must || c.verdict == Verdict::Met)
-            }
-        };
-        match report.outcome {
-            Outcome::Ungraded => ExitCode::Ungraded,
-            _ if passed || self.exit_zero => ExitCode::Passed,
-            _ => ExitCode::Failed,
-        }
-    }
 }
 
 /// The folder, absolute, when it is one that can be graded.
@@ -321,7 +157,7 @@ fn submission_folder(path: &Path) -> Result<PathBuf> {
 }
 
 /// What `feedgrade.yaml` in a submission says.
-fn exercise_of(submission: &Path) -> Result<Option<String>> {
+pub(super) fn exercise_of(submission: &Path) -> Result<Option<String>> {
     let path = submission.join("feedgrade.yaml");
     let bytes = match read_capped(&path, 64 * 1024)? {
         None => return Ok(None),
@@ -335,49 +171,4 @@ fn exercise_of(submission: &Path) -> Result<Option<String>> {
     }
     .parse()?;
     Ok(Some(file.exercise))
-}
-
-/// What every version of `evidence.json` has.
-#[derive(serde::Deserialize)]
-struct Version {
-    version: u32,
-}
-
-/// Reads saved evidence: the folder that it lies in, and what it says.
-fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence)> {
-    let file = if path.is_dir() {
-        path.join("evidence.json")
-    } else {
-        path.to_owned()
-    };
-    let text = fs::read_to_string(&file).with_context(|| {
-        format!(
-            "read {}: name a results folder or an evidence.json",
-            file.display()
-        )
-    })?;
-    let Version { version } = serde_json::from_str(&text)
-        .with_context(|| format!("{} is no evidence", file.display()))?;
-    ensure!(
-        version == evidence::VERSION,
-        "{} has version {version} and this program reads version {}: use the feedgrade that wrote it",
-        file.display(),
-        evidence::VERSION
-    );
-    let evidence = serde_json::from_str(&text)
-        .with_context(|| format!("{} is no evidence", file.display()))?;
-    let file = std::path::absolute(&file).context("find the working folder")?;
-    Ok((file.parent().unwrap_or(Path::new("/")).to_owned(), evidence))
-}
-
-/// Cleans up after runs that were killed. What cannot be cleaned up is said and stops nothing.
-pub(super) fn sweep(console: &Console) {
-    match scratch::sweep(process::kill_tree) {
-        Ok(swept) if swept.is_empty() => {}
-        Ok(swept) => console.line(&format!(
-            "cleaned up after {} run(s) that were killed",
-            swept.len()
-        )),
-        Err(error) => console.error(&error.context("clean up after earlier runs")),
-    }
 }

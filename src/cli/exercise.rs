@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::check::sweep;
 use super::proof;
+use super::results::sweep;
 use super::{Blame as _, Done, answer, assignment, find_docker, run_until_interrupted};
 use crate::authoring::{Measuring, Proof, Specimen, prove, specimens};
 use crate::console::Console;
@@ -80,6 +80,8 @@ pub(super) enum SchemaKind {
     Exercise,
     /// `rubrics/*.yaml`
     Rubric,
+    /// `batch.json`
+    Batch,
 }
 
 pub(super) fn new(args: &NewArgs, content: &Content, console: &Console) -> Done {
@@ -126,6 +128,7 @@ pub(super) fn exercise(command: ExerciseCommand, content: &Content, console: &Co
                 SchemaKind::Evidence => schemars::schema_for!(crate::evidence::Evidence).to_value(),
                 SchemaKind::Exercise => schemars::schema_for!(Exercise).to_value(),
                 SchemaKind::Rubric => schemars::schema_for!(Rubric).to_value(),
+                SchemaKind::Batch => format::class::schema(),
             };
             let text = serde_json::to_string_pretty(&schema)
                 .context("print the schema")

@@ -19,7 +19,8 @@ pub fn clean_report(report: &Report) -> Result<Report> {
     serde_json::from_value(value).context("read the report back from JSON")
 }
 
-fn clean_value(value: &mut Value) {
+/// Makes every string in a value [`clean`].
+pub fn clean_value(value: &mut Value) {
     match value {
         Value::String(text) => *text = clean(text),
         Value::Array(values) => values.iter_mut().for_each(clean_value),

@@ -22,10 +22,18 @@ const NAME: &str = "report.html";
 /// When the template is not one for this page: Tera's message, with its line.
 pub fn render(report: &Report, template: &str) -> Result<String> {
     let report = &clean_report(report)?;
-    let tera = read(template)?;
     let context = tera::Context::from_serialize(&page(report)).context("lay out the page")?;
-    tera.render(NAME, &context)
-        .context("fill in the template report.html")
+    fill(NAME, template, &context)
+}
+
+/// Fills in a template that is called `name`, which ends in `.html`.
+///
+/// # Errors
+/// When it is no template, or asks for what is not there.
+pub(super) fn fill(name: &str, template: &str, context: &tera::Context) -> Result<String> {
+    engine(name, template)?
+        .render(name, context)
+        .with_context(|| format!("fill in the template {name}"))
 }
 
 /// Reads a template without filling it in: an author's mistake is found before anything starts.
@@ -33,10 +41,14 @@ pub fn render(report: &Report, template: &str) -> Result<String> {
 /// # Errors
 /// When it is no template: Tera's message, with its line.
 pub fn read(template: &str) -> Result<Tera> {
+    engine(NAME, template)
+}
+
+fn engine(name: &str, template: &str) -> Result<Tera> {
     let mut tera = Tera::new();
     tera.register_filter("prose", Prose);
-    tera.add_raw_template(NAME, template)
-        .context("read the template report.html")?;
+    tera.add_raw_template(name, template)
+        .with_context(|| format!("read the template {name}"))?;
     Ok(tera)
 }
 

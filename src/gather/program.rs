@@ -55,6 +55,8 @@ impl Run<'_> {
             Some(binary) => Some(self.keep(&binary, ServerKind::Submission)?),
             None => None,
         };
+        // Hundreds of megabytes that nobody needs any more; what stays goes with the scratch folder.
+        let _ = fs::remove_dir_all(self.scratch.path().join("submission-target"));
         let result = match &built.build.outcome {
             BuildOutcome::Built if built.build.dependencies_reused => "dependencies were there",
             BuildOutcome::Built => "",
