@@ -64,7 +64,7 @@ static VERBS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
      reuse add send reach handle serve spin point route spread hide fix solve treat remove avoid \
      walk check compare touch change move ship deploy bring stay hold \
      ask fetch let allow refuse reject expire give leave throw set spawn get do be have \
-     put depend choose pick switch buy launch help finish drain crash break"
+     put depend choose pick switch buy launch help finish drain crash break kill"
         .split_whitespace()
         .map(stem)
         .collect()
