@@ -374,6 +374,19 @@ fn submission_stage<'a>(evidence: &'a Evidence, stage: &str) -> Result<&'a Stage
     }
 }
 
+/// How the submission's server ended in a stage, if it did so by itself. Nobody's but its own doing,
+/// unless it was killed: then the machine may have been out of memory.
+fn died<'a>(evidence: &'a Evidence, stage: &str) -> Option<&'a str> {
+    let run = evidence
+        .stages
+        .iter()
+        .find(|run| run.stage == stage && run.server == ServerKind::Submission)?;
+    match &run.run {
+        ServerRun::Ran { died, .. } => died.as_deref().filter(|died| !died.ends_with("signal 9.")),
+        ServerRun::NotReady { .. } => None,
+    }
+}
+
 /// What the load on the submission's server measured in a stage.
 fn submission_load<'a>(evidence: &'a Evidence, stage: &str) -> Result<&'a Load, Missing> {
     match &submission_stage(evidence, stage)?.load {

@@ -185,7 +185,7 @@ impl Server {
         let died = self
             .process
             .exit()
-            .map(|exit| format!("It ended by itself with {exit}."));
+            .map(|exit| format!("The server ended by itself with {exit}."));
         self.process
             .stop(Signal::TERM, Duration::from_secs(2))
             .await;

@@ -67,6 +67,8 @@ pub(super) struct Loaded<'a> {
     reference: Option<&'a Load>,
     /// What every answer must be, if the exercise says so.
     truth: Option<&'a Step>,
+    /// How the server ended, if it ended by itself.
+    died: Option<&'a str>,
 }
 
 impl<'a> Loaded<'a> {
@@ -85,6 +87,7 @@ impl<'a> Loaded<'a> {
             load: super::submission_load(evidence, stage)?,
             reference,
             truth,
+            died: super::died(evidence, stage),
         })
     }
 
@@ -112,20 +115,25 @@ impl<'a> Loaded<'a> {
         };
         // A server that was starved of the processor fails for no fault of its own.
         match super::disturbance(&self.stage.legs) {
-            Some((taken, sentence)) if !is_own_fault(load, taken) => {
+            Some((taken, sentence)) if self.died.is_none() && !is_own_fault(load, taken) => {
                 return Success::Unknown(format!("{too_little} {sentence}"));
             }
             _ => {}
         }
         match self.reference {
-            Some(reference) if is_failing(reference, at_least) && !is_unfair(load) => {
+            Some(reference)
+                if self.died.is_none() && is_failing(reference, at_least) && !is_unfair(load) =>
+            {
                 Success::Unknown(format!(
                     "{too_little} But the reference solution failed here as well, in {} of {} \
                      requests.",
                     reference.failed, reference.requests
                 ))
             }
-            _ => Success::TooLittle(too_little),
+            _ => Success::TooLittle(match self.died {
+                Some(died) => format!("{died} {too_little}"),
+                None => too_little,
+            }),
         }
     }
 
@@ -235,6 +243,36 @@ mod tests {
     use crate::evidence::{Answer, AnswerSeen, Ended, Fact, Leg, Machine, StepSeen, sample};
     use serde_json::json;
 
+    #[test]
+    fn a_server_that_ended_by_itself_is_excused_by_nothing() {
+        let mut evidence = sample::loaded("x", &[], &[]);
+        let failing = load(50, 0);
+        for run in &mut evidence.stages {
+            let crate::evidence::ServerRun::Ran { seen, died, .. } = &mut run.run else {
+                panic!("it ran");
+            };
+            seen.load = Fact::Seen(failing.clone());
+            for leg in &mut seen.legs {
+                leg.machine.others = Some(0.6);
+            }
+            *died = Some("The server ended by itself with exit code 3.".into());
+        }
+        let judged = |evidence: &Evidence| {
+            let loaded = Loaded::of_submission(evidence, "x", None).ok();
+            loaded.map(|loaded| loaded.success(0.99))
+        };
+        match judged(&evidence) {
+            Some(Success::TooLittle(why)) => assert!(why.contains("exit code 3"), "{why}"),
+            _ => panic!("excused"),
+        }
+        for run in &mut evidence.stages {
+            if let crate::evidence::ServerRun::Ran { died, .. } = &mut run.run {
+                *died = Some("The server ended by itself with signal 9.".into());
+            }
+        }
+        assert!(matches!(judged(&evidence), Some(Success::Unknown(_))));
+    }
+
     /// Twenty windows of 62 requests, of which so many failed.
     fn judged(failed: u64, others: f64) -> Success {
         judged_with(failed, others, 0)
@@ -291,6 +329,7 @@ mod tests {
             load: &load,
             reference,
             truth: None,
+            died: None,
         };
         loaded.success(0.99)
     }
@@ -338,6 +377,7 @@ mod tests {
                 load: &load,
                 reference: None,
                 truth: Some(&step),
+                died: None,
             };
             loaded.success(0.99)
         };
