@@ -19,6 +19,7 @@ use crate::event::{Event, OnEvent};
 use crate::evidence::Evidence;
 use crate::gather::{Order, build, measure};
 use crate::grade::{Grade, Outcome, Verdict};
+use crate::isolation::Isolation;
 use crate::judge::judge;
 use crate::process::{Command, Process};
 use crate::scratch::Scratch;
@@ -75,6 +76,8 @@ pub struct Proof {
 pub struct Measuring<'a> {
     /// Where Postgres comes from.
     pub database: &'a database::Choice,
+    /// Whether the servers are confined.
+    pub isolation: Isolation,
     /// How often.
     pub repeat: u32,
     /// With a program beside it that never lets go of one processor.
@@ -164,6 +167,7 @@ pub async fn prove(
         content,
         assignment,
         database: measuring.database,
+        isolation: measuring.isolation,
         is_full_length: measuring.is_full_length,
     };
     // The specimens' answers are the key's own; here that is no sign of a copy.

@@ -23,6 +23,7 @@ use crate::database;
 use crate::event::{Event, OnEvent};
 use crate::evidence::{BuildOutcome, Evidence};
 use crate::gather::{Built, Order, build, measure};
+use crate::isolation::Isolation;
 use crate::sandbox;
 use crate::scratch::Scratch;
 
@@ -43,6 +44,8 @@ pub struct Work<'a> {
     pub assignment: &'a Assignment,
     /// Where Postgres comes from.
     pub database: &'a database::Choice,
+    /// Whether their programs are confined.
+    pub isolation: Isolation,
     /// How many are built side by side.
     pub jobs: usize,
     /// Seconds that a measurement took so far, for the first guess of when all is done.
@@ -237,6 +240,7 @@ fn order<'a>(work: Work<'a>, seat: &'a Seat) -> Result<Order<'a>> {
         content: work.content,
         assignment: work.assignment,
         database: work.database,
+        isolation: work.isolation,
         is_full_length: false,
     })
 }

@@ -15,7 +15,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::confinement::Confinement;
 use crate::evidence::{Build, BuildOutcome};
+use crate::isolation::Isolation;
 use crate::process::{Command, Exit, Finished};
 use crate::scratch::Scratch;
 
@@ -65,6 +67,7 @@ pub async fn build(
     package: &Path,
     target: &Path,
     seconds: u64,
+    isolation: Isolation,
     scratch: &Scratch,
     on_progress: impl Fn(&str),
 ) -> Result<Built> {
@@ -112,22 +115,21 @@ pub async fn build(
     if let Err(errors) = fetch(package, scratch).await? {
         return Ok(failed(relative(&errors, package)));
     }
+    let workshop = Workshop::open(isolation, scratch).await?;
     let dependencies = Dependencies::of(&manifest, package);
     let dependencies_reused = match &dependencies {
-        Some(dependencies) => dependencies.place(target, scratch, &on_progress).await?,
+        Some(dependencies) => dependencies.place(target, &workshop, &on_progress).await?,
         None => false,
     };
     on_progress("compiling");
-    let finished = cargo(
-        package,
-        &["build", "--release", "--offline", "--message-format=json"],
-    )
-    .arg("--target-dir")
-    .arg(target)
-    .run(scratch, Duration::from_secs(seconds))
-    .await?;
-    if !finished.exit.is_success() && finished.exit != Exit::TimedOut {
-        can_build(scratch, &finished).await?;
+    let json = ["--message-format=json"];
+    let finished = workshop.build(package, target, &json, seconds).await?;
+    let is_machines = !matches!(
+        finished.exit,
+        Exit::Code(0) | Exit::TimedOut | Exit::Over(_)
+    );
+    if is_machines {
+        workshop.can_build(&finished).await?;
     }
     let (outcome, binary) = outcome(&finished, package, target, seconds);
     let build = Build {
@@ -152,43 +154,126 @@ fn stand_alone(package: &Path, manifest: &toml::Table) -> Result<()> {
         .context("write to the copy of Cargo.toml")
 }
 
-/// Makes sure that a build which failed did not fail because of this machine: a disk that is full, a
-/// killed compiler, no linker, a broken configuration of cargo. Costs a third of a second, and only
-/// when a build failed.
-///
-/// # Errors
-/// When this machine could not have built anything.
-async fn can_build(scratch: &Scratch, failed: &Finished) -> Result<()> {
-    if let Exit::Signal(signal) = failed.exit {
-        bail!("build the submission: cargo was ended by signal {signal}");
+/// What it takes to run cargo on a stranger's package.
+struct Workshop<'a> {
+    isolation: Isolation,
+    scratch: &'a Scratch,
+    /// The toolchain's own folder.
+    sysroot: PathBuf,
+    /// Where downloaded sources are.
+    cargo_home: PathBuf,
+    /// For temporary files.
+    tmp: PathBuf,
+}
+
+impl<'a> Workshop<'a> {
+    async fn open(isolation: Isolation, scratch: &'a Scratch) -> Result<Self> {
+        let asked = toolchain(Command::new("rustc", scratch.path()))
+            .args(["--print", "sysroot"])
+            .run(scratch, Duration::from_secs(30))
+            .await
+            .context("find the Rust toolchain's folder")?;
+        let cargo_home = match std::env::var_os("CARGO_HOME") {
+            Some(home) => std::path::absolute(home).context("read CARGO_HOME")?,
+            None => std::env::home_dir()
+                .context("find your home folder: set CARGO_HOME")?
+                .join(".cargo"),
+        };
+        Ok(Self {
+            isolation,
+            scratch,
+            sysroot: asked.stdout.trim().into(),
+            cargo_home,
+            tmp: scratch.new_folder("build-tmp")?,
+        })
     }
-    let space = rustix::fs::statvfs(scratch.path()).context("look at the scratch folder")?;
-    ensure!(
-        space.f_bavail * space.f_frsize >= LEAST_SPACE
-            && (space.f_files == 0 || space.f_favail > 100),
-        "the scratch folder {} is full: free some space, or set FEEDGRADE_SCRATCH to another folder",
-        scratch.path().display()
-    );
-    // cargo's own line about a compiler that was ended from outside.
-    ensure!(
-        !failed.stderr.contains("(signal: 9, SIGKILL"),
-        "build the submission: the compiler was killed, as it is when memory runs out"
-    );
-    let package = scratch.folder("self-test")?;
-    fs::create_dir_all(package.join("src")).context("write a package to try cargo on")?;
-    let manifest = "[package]\nname = \"self-test\"\nedition = \"2024\"\n[workspace]\n";
-    fs::write(package.join("Cargo.toml"), manifest).context("write a package to try cargo on")?;
-    fs::write(package.join("src/main.rs"), "fn main() {}\n")
-        .context("write a package to try cargo on")?;
-    let tried = cargo(&package, &["build", "--release", "--offline"])
-        .run(scratch, Duration::from_mins(2))
-        .await?;
-    ensure!(
-        tried.exit.is_success(),
-        "this machine cannot build an empty program: {}",
-        last_lines(&tried.stderr, 3)
-    );
-    Ok(())
+
+    /// `cargo build --release` without a network, into `target`.
+    async fn build(
+        &self,
+        package: &Path,
+        target: &Path,
+        more: &[&str],
+        seconds: u64,
+    ) -> Result<Finished> {
+        fs::create_dir_all(target).with_context(|| format!("make {}", target.display()))?;
+        let args = ["build", "--release", "--offline"];
+        let command = if self.isolation.confines() {
+            self.confined(package, target, seconds).args(args)
+        } else {
+            cargo(package, &args)
+        };
+        command
+            .arg("--target-dir")
+            .arg(target)
+            .args(more)
+            .run(self.scratch, Duration::from_secs(seconds))
+            .await
+    }
+
+    /// The toolchain's own cargo, which sees the package, the toolchain and the downloaded sources,
+    /// and changes nothing but `target`. Credentials are not among what it sees.
+    fn confined(&self, package: &Path, target: &Path, seconds: u64) -> Command {
+        let bin = self.sysroot.join("bin");
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(bin.clone()).chain(std::env::split_paths(&paths));
+        let read = [
+            package.to_owned(),
+            self.sysroot.clone(),
+            self.cargo_home.join("registry"),
+            self.cargo_home.join("git"),
+            self.cargo_home.join("config.toml"),
+            self.cargo_home.join("config"),
+        ];
+        let confinement = Confinement::of_build(&read, &[target, &self.tmp], seconds);
+        Command::new(bin.join("cargo"), package)
+            .env("PATH", std::env::join_paths(paths).unwrap_or_default())
+            .env("CARGO_HOME", &self.cargo_home)
+            .env("CARGO_TERM_COLOR", "never")
+            .env("HOME", &self.tmp)
+            .env("TMPDIR", &self.tmp)
+            .confined(Some(confinement))
+    }
+
+    /// Makes sure that a build which failed did not fail because of this machine: a disk that is full, a
+    /// killed compiler, no linker, a broken configuration of cargo. Costs a third of a second, and only
+    /// when a build failed.
+    ///
+    /// # Errors
+    /// When this machine could not have built anything.
+    async fn can_build(&self, failed: &Finished) -> Result<()> {
+        let scratch = self.scratch;
+        if let Exit::Signal(signal) = failed.exit {
+            bail!("build the submission: cargo was ended by signal {signal}");
+        }
+        let space = rustix::fs::statvfs(scratch.path()).context("look at the scratch folder")?;
+        ensure!(
+            space.f_bavail * space.f_frsize >= LEAST_SPACE
+                && (space.f_files == 0 || space.f_favail > 100),
+            "the scratch folder {} is full: free some space, or set FEEDGRADE_SCRATCH to another folder",
+            scratch.path().display()
+        );
+        // cargo's own line about a compiler that was ended from outside.
+        ensure!(
+            !failed.stderr.contains("(signal: 9, SIGKILL"),
+            "build the submission: the compiler was killed, as it is when memory runs out"
+        );
+        let package = scratch.folder("self-test")?;
+        fs::create_dir_all(package.join("src")).context("write a package to try cargo on")?;
+        let manifest = "[package]\nname = \"self-test\"\nedition = \"2024\"\n[workspace]\n";
+        fs::write(package.join("Cargo.toml"), manifest)
+            .context("write a package to try cargo on")?;
+        fs::write(package.join("src/main.rs"), "fn main() {}\n")
+            .context("write a package to try cargo on")?;
+        let target = scratch.new_folder("self-test-target")?;
+        let tried = self.build(&package, &target, &[], 120).await?;
+        ensure!(
+            tried.exit.is_success(),
+            "this machine cannot build an empty program: {}",
+            last_lines(&tried.stderr, 3)
+        );
+        Ok(())
+    }
 }
 
 /// Downloads what the package's lock file names. The inner error is the learner's.
@@ -232,8 +317,13 @@ fn outcome(
     target: &Path,
     seconds: u64,
 ) -> (BuildOutcome, Option<PathBuf>) {
-    if finished.exit == Exit::TimedOut {
-        return (BuildOutcome::TimedOut { seconds }, None);
+    match finished.exit {
+        Exit::TimedOut => return (BuildOutcome::TimedOut { seconds }, None),
+        Exit::Over(excess) => {
+            let reason = format!("The build used {excess} and was stopped.");
+            return (BuildOutcome::Refused { reason }, None);
+        }
+        Exit::Code(_) | Exit::Signal(_) => {}
     }
     let messages: Vec<Value> = finished
         .stdout
@@ -252,8 +342,8 @@ fn outcome(
         .iter()
         .filter(|message| message["target"]["kind"][0] == "bin")
         .filter_map(|message| message["executable"].as_str())
-        // A macro may print lines that look like cargo's own.
-        .filter(|path| Path::new(path).starts_with(target) && !path.contains(".."))
+        // A macro may print lines that look like cargo's own, and a build script may leave links.
+        .filter(|path| is_inside(Path::new(path), target))
         .collect();
     binaries.sort_unstable();
     binaries.dedup();
@@ -279,6 +369,14 @@ fn outcome(
             (BuildOutcome::Refused { reason }, None)
         }
     }
+}
+
+/// Whether a path leads to a regular file in `folder`, whatever links are on the way.
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    let (Ok(path), Ok(folder)) = (fs::canonicalize(path), fs::canonicalize(folder)) else {
+        return false;
+    };
+    path.starts_with(folder) && path.is_file()
 }
 
 /// The compiler's errors as it would print them; cargo's own words when it never ran.

@@ -86,6 +86,9 @@ pub struct Environment {
     /// Who got which of them.
     #[serde(default)]
     pub footing: Footing,
+    /// How far the submission's programs were confined.
+    #[serde(default)]
+    pub isolation: Confined,
     /// `rustc --version`.
     pub rustc: String,
     /// Operating system and architecture, e.g. `linux x86_64`.
@@ -103,6 +106,40 @@ pub struct Footing {
     pub database: String,
     /// Those that the load generator had to itself; empty when it shared the server's.
     pub generator: String,
+}
+
+/// How far the submission's build and server were confined.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Confined {
+    /// In one word.
+    pub level: Level,
+    /// What was enforced.
+    pub enforced: Vec<String>,
+    /// What was not, and why.
+    pub missing: Vec<String>,
+}
+
+/// How far programs are confined, in one word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Files, ports, signals, system calls and resources.
+    Full,
+    /// Some of these.
+    Limits,
+    /// Not at all.
+    #[default]
+    None,
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Limits => "limits",
+            Self::None => "none",
+        })
+    }
 }
 
 /// How long a phase took.
@@ -564,6 +601,7 @@ pub(crate) mod sample {
                 settings: BTreeMap::new(),
                 cores: 2,
                 footing: Footing::default(),
+                isolation: Confined::default(),
                 rustc: String::new(),
                 platform: String::new(),
             },

@@ -21,9 +21,11 @@ use crate::cores::{self, Allotment};
 use crate::database::{self, ClonedDatabase, Database};
 use crate::event::{Event, OnEvent};
 use crate::evidence::{
-    self, Environment, Evidence, Footing, Migrations, Phase, ProbeRun, ServerRun, StageRun,
+    self, Confined, Environment, Evidence, Footing, Migrations, Phase, ProbeRun, ServerRun,
+    StageRun,
 };
 use crate::exercise::ServerKind;
+use crate::isolation::Isolation;
 use crate::probing;
 use crate::sandbox;
 use crate::scratch::Scratch;
@@ -43,6 +45,8 @@ pub struct Order<'a> {
     pub assignment: &'a Assignment,
     /// Where Postgres comes from.
     pub database: &'a database::Choice,
+    /// Whether the submission's programs are confined.
+    pub isolation: Isolation,
     /// Measures every stage to its full length, however sure one is before.
     pub is_full_length: bool,
 }
@@ -82,6 +86,7 @@ impl Built {
 /// As [`gather`].
 pub async fn build(order: &Order<'_>, scratch: &Scratch, on_event: OnEvent<'_>) -> Result<Built> {
     let mut run = Run::new(order, scratch, on_event);
+    let isolation = order.isolation.reached(scratch).await?;
     let started_at = jiff::Timestamp::now().to_string();
     let folder = scratch.path().join("submission");
     // Before the build, which could change them.
@@ -108,7 +113,7 @@ pub async fn build(order: &Order<'_>, scratch: &Scratch, on_event: OnEvent<'_>) 
             exercise: order.assignment.exercise.slug.value.clone(),
             submission: order.name.clone(),
             started_at,
-            environment: environment(scratch).await?,
+            environment: environment(isolation, scratch).await?,
             answers,
             build: built.build,
             api: None,
@@ -409,7 +414,7 @@ fn is_migrated(before: &[Value], after: &[Value]) -> bool {
         || before.iter().any(|table| !after.contains(table))
 }
 
-async fn environment(scratch: &Scratch) -> Result<Environment> {
+async fn environment(isolation: Confined, scratch: &Scratch) -> Result<Environment> {
     Ok(Environment {
         feedgrade: env!("CARGO_PKG_VERSION").to_owned(),
         database: "none".to_owned(),
@@ -418,6 +423,7 @@ async fn environment(scratch: &Scratch) -> Result<Environment> {
         settings: std::collections::BTreeMap::new(),
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         footing: Footing::default(),
+        isolation,
         rustc: cargo::rustc_version(scratch).await?,
         platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
     })

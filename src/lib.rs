@@ -68,7 +68,10 @@ pub mod event;
 // Hands: effects. They know no rubric and no console.
 pub mod scratch;
 pub mod cores;
+pub mod cgroup;
+pub mod confinement;
 pub mod process;
+pub mod isolation;
 pub mod watch;
 pub mod sandbox;
 pub mod cache;

@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 
+use crate::cgroup::Cgroup;
+use crate::confinement::{Confinement, LAUNCHER, Launch, Limits};
 use crate::scratch::Scratch;
 
 /// What to start.
@@ -28,6 +30,7 @@ pub struct Command {
     cwd: PathBuf,
     env: Vec<(OsString, OsString)>,
     cores: Vec<usize>,
+    confinement: Option<Confinement>,
 }
 
 impl Command {
@@ -40,6 +43,7 @@ impl Command {
             cwd: cwd.to_owned(),
             env: Vec::new(),
             cores: Vec::new(),
+            confinement: None,
         };
         command.inherit("PATH").env("LANG", "C.UTF-8")
     }
@@ -84,21 +88,55 @@ impl Command {
         self
     }
 
+    /// Confines it and all its descendants, or does not when there is nothing to confine it to.
+    #[must_use]
+    pub fn confined(mut self, confinement: Option<Confinement>) -> Self {
+        self.confinement = confinement;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
-    /// When it cannot be started at all.
+    /// When it cannot be started at all, or not be confined.
     pub fn start(&self, scratch: &Scratch) -> Result<Process> {
-        let mut command = tokio::process::Command::new(&self.program);
+        let mut cgroup = None;
+        let mut failure = None;
+        let mut command = match &self.confinement {
+            None => {
+                let mut command = tokio::process::Command::new(&self.program);
+                command
+                    .args(&self.args)
+                    .stdin(Stdio::null())
+                    .process_group(0);
+                command
+            }
+            Some(confinement) => {
+                let limits = &confinement.limits;
+                cgroup = Cgroup::new(&scratch.session(), limits.memory, limits.processes);
+                let launch = Launch {
+                    confinement: confinement.clone(),
+                    cores: self.cores.clone(),
+                    entrances: cgroup.as_ref().map_or(Vec::new(), Cgroup::entrances),
+                };
+                let launch = serde_json::to_string(&launch).context("say what to confine")?;
+                let (reader, writer) = std::io::pipe().context("make a pipe")?;
+                failure = Some(reader);
+                // Not by its path: that program may have been replaced since this one started.
+                let mut command = tokio::process::Command::new("/proc/self/exe");
+                command
+                    .args([LAUNCHER.as_ref(), launch.as_ref(), self.program.as_os_str()])
+                    .args(&self.args)
+                    .stdin(writer);
+                command
+            }
+        };
         command
-            .args(&self.args)
             .current_dir(&self.cwd)
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+            .stderr(Stdio::piped());
         // Started and noted in one step: whoever looks for strays in between must not find it.
         let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = self
@@ -107,6 +145,8 @@ impl Command {
         let pid = child.id().context("start a process")?;
         ours.insert(pid);
         drop(ours);
+        // Its copy of the writing end must be gone, or reading would never come to an end.
+        drop(command);
         let output = Output::default();
         let readers = [
             child
@@ -124,13 +164,22 @@ impl Command {
             output,
             readers,
             started: Instant::now(),
+            guard: self
+                .confinement
+                .as_ref()
+                .map(|confinement| Guard::start(pid, confinement, cgroup)),
         };
         scratch.remember(pid)?;
+        if let Some(failure) = failure {
+            launched(failure)
+                .with_context(|| format!("start {}", Path::new(&self.program).display()))?;
+        }
         Ok(process)
     }
 
     fn spawn(&self, command: &mut tokio::process::Command) -> std::io::Result<Child> {
-        if self.cores.is_empty() {
+        // The launcher holds itself; and it ends with the thread that started it.
+        if self.cores.is_empty() || self.confinement.is_some() {
             return command.spawn();
         }
         // A program begins on the processors of the thread that starts it, and asks for their number
@@ -178,6 +227,30 @@ pub enum Exit {
     Signal(i32),
     /// It was ended because its deadline had passed.
     TimedOut,
+    /// It was ended because it had used more than it may.
+    Over(Excess),
+}
+
+/// What a confined program used too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// Memory, in bytes.
+    Memory(u64),
+    /// Processes and threads.
+    Processes(u32),
+    /// What is in its folders, in bytes.
+    Disk(u64),
+}
+
+impl std::fmt::Display for Excess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mib = |bytes: &u64| bytes >> 20;
+        match self {
+            Self::Memory(most) => write!(f, "more than {} MiB of memory", mib(most)),
+            Self::Processes(most) => write!(f, "more than {most} processes and threads"),
+            Self::Disk(most) => write!(f, "more than {} MiB of disk", mib(most)),
+        }
+    }
 }
 
 impl Exit {
@@ -202,8 +275,11 @@ impl std::fmt::Display for Exit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(24) => write!(f, "signal 24: its CPU time was used up"),
+            Self::Signal(25) => write!(f, "signal 25: it wrote a file larger than it may"),
             Self::Signal(signal) => write!(f, "signal {signal}"),
             Self::TimedOut => write!(f, "its deadline"),
+            Self::Over(excess) => write!(f, "the grader's kill, because it used {excess}"),
         }
     }
 }
@@ -229,6 +305,7 @@ pub struct Process {
     output: Output,
     readers: [Option<tokio::task::JoinHandle<()>>; 2],
     started: Instant,
+    guard: Option<Guard>,
 }
 
 impl Process {
@@ -243,18 +320,24 @@ impl Process {
     /// # Errors
     /// When the system does not tell.
     pub async fn wait(&mut self) -> Result<Exit> {
-        Ok(self
-            .child
-            .wait()
-            .await
-            .context("wait for a process")?
-            .into())
+        let status = self.child.wait().await.context("wait for a process")?;
+        Ok(self.why(status))
     }
 
     /// How it ended, if it has.
     #[must_use]
     pub fn exit(&mut self) -> Option<Exit> {
-        self.child.try_wait().ok().flatten().map(Exit::from)
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(self.why(status))
+    }
+
+    fn why(&self, status: ExitStatus) -> Exit {
+        let excess = self.guard.as_ref().and_then(Guard::excess);
+        match excess {
+            // What ends well in spite of it was not hindered by it.
+            Some(excess) if !status.success() => Exit::Over(excess),
+            _ => status.into(),
+        }
     }
 
     /// Asks it to end with `signal`, and ends it the hard way when `grace` has passed.
@@ -269,6 +352,9 @@ impl Process {
     /// Ends it and all its descendants at once, and reads what they still had printed.
     pub async fn end(&mut self) {
         kill_tree(self.pid);
+        if let Some(guard) = &self.guard {
+            guard.kill();
+        }
         let _ = self.child.wait().await;
         kill_strays();
         for reader in self.readers.iter_mut().filter_map(Option::take) {
@@ -291,6 +377,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         kill_tree(self.pid);
+        if let Some(guard) = &self.guard {
+            guard.kill();
+        }
         // Killed, so it ends at once; waiting here means that nothing is left when a guard is gone.
         for _ in 0..200 {
             if self.child.try_wait().ok().flatten().is_some() {
@@ -303,6 +392,152 @@ impl Drop for Process {
             .remove(&self.pid);
         kill_strays();
     }
+}
+
+/// Waits until the launcher has become the program, and says why when it has not.
+fn launched(mut failure: std::io::PipeReader) -> Result<()> {
+    use std::io::Read as _;
+    let mut told = String::new();
+    failure
+        .read_to_string(&mut told)
+        .context("hear from the launcher")?;
+    if told.is_empty() {
+        return Ok(());
+    }
+    match told
+        .strip_prefix("exec ")
+        .and_then(|code| code.parse().ok())
+    {
+        Some(code) => Err(std::io::Error::from_raw_os_error(code).into()),
+        None => bail!("confine it: {told}"),
+    }
+}
+
+/// Sees to it that a confined program uses no more than it may. Memory and processes are counted by
+/// the kernel where there is a control group, else looked at now and then, which a program can outrun
+/// for a moment; the disk is always looked at.
+#[derive(Debug)]
+struct Guard {
+    excess: Arc<Mutex<Option<Excess>>>,
+    limits: Limits,
+    cgroup: Arc<Option<Cgroup>>,
+    watching: tokio::task::JoinHandle<()>,
+}
+
+impl Guard {
+    /// How often it looks.
+    const EVERY: Duration = Duration::from_millis(200);
+
+    fn start(pid: u32, confinement: &Confinement, cgroup: Option<Cgroup>) -> Self {
+        let (excess, cgroup) = (Arc::new(Mutex::new(None)), Arc::new(cgroup));
+        let (limits, folders) = (confinement.limits, confinement.write.clone());
+        let (seen, group) = (excess.clone(), cgroup.clone());
+        let watching = tokio::spawn(async move {
+            // What was there before is not the program's.
+            let before = used(&folders, u64::MAX);
+            let mut looks = 0_u32;
+            loop {
+                tokio::time::sleep(Self::EVERY).await;
+                looks += 1;
+                let mut found = by_group(group.as_ref().as_ref(), limits);
+                if found.is_none() && group.is_none() {
+                    found = by_looking(pid, limits);
+                }
+                // A folder of thousands of files takes a while to look through.
+                if found.is_none() && looks.is_multiple_of(5) {
+                    let most = before.saturating_add(limits.disk);
+                    let folders = folders.clone();
+                    let is_over = tokio::task::spawn_blocking(move || used(&folders, most) > most);
+                    if is_over.await.unwrap_or(false) {
+                        found = Some(Excess::Disk(limits.disk));
+                    }
+                }
+                if let Some(found) = found {
+                    *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                    kill_tree(pid);
+                    if let Some(group) = group.as_ref() {
+                        group.kill();
+                    }
+                    return;
+                }
+            }
+        });
+        Self {
+            excess,
+            limits,
+            cgroup,
+            watching,
+        }
+    }
+
+    /// What there was too much of, if anything.
+    fn excess(&self) -> Option<Excess> {
+        let seen = *self.excess.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.or_else(|| by_group(self.cgroup.as_ref().as_ref(), self.limits))
+    }
+
+    fn kill(&self) {
+        self.watching.abort();
+        if let Some(group) = self.cgroup.as_ref() {
+            group.kill();
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+/// What the kernel had to refuse a group.
+fn by_group(group: Option<&Cgroup>, limits: Limits) -> Option<Excess> {
+    let group = group?;
+    if group.ran_out_of_memory() {
+        return Some(Excess::Memory(limits.memory));
+    }
+    let ran_out = group.ran_out_of_processes();
+    ran_out.then_some(Excess::Processes(limits.processes))
+}
+
+/// What a process and its descendants use that is too much, as `/proc` tells.
+fn by_looking(pid: u32, limits: Limits) -> Option<Excess> {
+    let (mut bytes, mut threads) = (0_u64, 0_u32);
+    let page = rustix::param::page_size() as u64;
+    for pid in tree(pid) {
+        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+        let resident = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+        bytes += resident.unwrap_or(0_u64) * page;
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+        threads += u32::try_from(tasks.map_or(0, Iterator::count)).unwrap_or(u32::MAX);
+    }
+    if bytes > limits.memory {
+        return Some(Excess::Memory(limits.memory));
+    }
+    (threads > limits.processes).then_some(Excess::Processes(limits.processes))
+}
+
+/// The bytes on disk below some folders, as far as `most`: no link is followed, and nobody is kept
+/// busy by a tree without end.
+fn used(folders: &[PathBuf], most: u64) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let (mut bytes, mut open) = (0_u64, folders.to_vec());
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            // An empty file is an entry in a folder, and takes an inode.
+            bytes += metadata.blocks() * 512 + 512;
+            if metadata.is_dir() {
+                open.push(entry.path());
+            }
+            if bytes > most {
+                return bytes;
+            }
+        }
+    }
+    bytes
 }
 
 /// The processes that were started here and not yet dropped.

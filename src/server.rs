@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
+use crate::confinement::Confinement;
 use crate::exercise::ServerSpec;
+use crate::isolation::Isolation;
 use crate::process::{Command, Process, signal_tree, tree};
 use crate::scratch::Scratch;
 
@@ -44,25 +46,44 @@ pub enum Started {
     },
 }
 
-/// Starts `binary` in the folder `cwd`, with `env` (its database) and a free `PORT`, and waits until
-/// it is ready. It is held to the processors `cores`, if there are any.
+/// What to start, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The program.
+    pub binary: &'a Path,
+    /// Its own files, and the folder in which it is started.
+    pub folder: &'a Path,
+    /// Processors that it is held to, if there are any.
+    pub cores: &'a [usize],
+    /// Whether it is confined.
+    pub isolation: Isolation,
+}
+
+/// Starts a server, with `env` (its database, which listens on the port `database`) and a free
+/// `PORT`, and waits until it is ready.
 ///
 /// # Errors
 /// When the machine fails: no free port, or the program cannot be started.
 pub async fn start(
-    binary: &Path,
-    cwd: &Path,
+    place: Place<'_>,
     env: &[(String, String)],
+    database: u16,
     spec: &ServerSpec,
-    cores: &[usize],
     scratch: &Scratch,
 ) -> Result<Started> {
     let port = free_port()?;
-    let command = Command::new(binary, cwd)
+    let Place { binary, folder, .. } = place;
+    let tmp = scratch.new_folder("tmp")?;
+    let confinement = place
+        .isolation
+        .confines()
+        .then(|| Confinement::of_server(&[binary, folder], &tmp, port, database));
+    let command = Command::new(binary, folder)
         .env("PORT", port.to_string())
-        .env("HOME", cwd)
-        .env("TMPDIR", scratch.folder("tmp")?)
-        .cores(cores);
+        .env("HOME", folder)
+        .env("TMPDIR", &tmp)
+        .cores(place.cores)
+        .confined(confinement);
     let command = env
         .iter()
         .fold(command, |command, (name, value)| command.env(name, value));
@@ -85,8 +106,13 @@ pub async fn start(
     loop {
         if let Some(exit) = process.exit() {
             process.end().await;
+            let only = if place.isolation.confines() {
+                " The port in the environment variable PORT is the only one on which it may listen."
+            } else {
+                ""
+            };
             let reason = format!(
-                "The server ended with {exit} before GET {} answered 200.",
+                "The server ended with {exit} before GET {} answered 200.{only}",
                 spec.ready
             );
             return Ok(Started::NotReady {
@@ -273,7 +299,6 @@ fn listening_ports(pid: u32) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     async fn not_ready(script: &str, seconds: u64) -> (String, String) {
         let scratch = Scratch::new().unwrap();
@@ -284,10 +309,13 @@ mod tests {
             seconds,
             ..ServerSpec::default()
         };
-        match start(&path, &PathBuf::from("/"), &[], &spec, &[], &scratch)
-            .await
-            .unwrap()
-        {
+        let place = Place {
+            binary: &path,
+            folder: Path::new("/"),
+            cores: &[],
+            isolation: Isolation::None,
+        };
+        match start(place, &[], 0, &spec, &scratch).await.unwrap() {
             Started::Ready(_) => panic!("ready"),
             Started::NotReady { reason, output } => (reason, output),
         }

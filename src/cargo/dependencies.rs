@@ -1,7 +1,8 @@
 //! Dependencies: compiled once for each set of them, and copied into every build's own target folder.
 //!
 //! A stand-in for the package, with the same dependencies and an empty `main`, is what compiles
-//! them: nothing of a submission runs while something is made that others will use.
+//! them: nothing of a submission runs while something is made that others will use. What the
+//! dependencies themselves run is confined to the one entry that it fills.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +10,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{cargo, rustc_version};
+use super::{Workshop, rustc_version};
 use crate::cache::{Cache, key};
 use crate::process::Command;
 use crate::scratch::Scratch;
 
-/// Compiling them may take this long; it happens once for each set of them.
-const DEADLINE: Duration = Duration::from_mins(20);
+/// Compiling them may take so many seconds; it happens once for each set of them.
+const DEADLINE: u64 = 20 * 60;
 /// The name of the package that stands in for a submission.
 const STAND_IN: &str = "feedgrade-dependencies";
 
@@ -85,9 +86,10 @@ impl Dependencies {
     pub(super) async fn place(
         &self,
         target: &Path,
-        scratch: &Scratch,
+        workshop: &Workshop<'_>,
         on_progress: &impl Fn(&str),
     ) -> Result<bool> {
+        let scratch = workshop.scratch;
         let rustc = rustc_version(scratch).await?;
         let cache = Cache::open("dependencies")?;
         let key = key([self.manifest.as_str(), &locked_packages(&self.lock), &rustc]);
@@ -100,7 +102,7 @@ impl Dependencies {
             (Some(compiled), true)
         } else {
             on_progress("compiling dependencies, once for all who share them");
-            (self.compile(&cache, &key, scratch).await?, false)
+            (self.compile(&cache, &key, workshop).await?, false)
         };
         if let Some(compiled) = compiled {
             copy_tree(&compiled, target, scratch).await?;
@@ -112,9 +114,9 @@ impl Dependencies {
         &self,
         cache: &Cache,
         key: &str,
-        scratch: &Scratch,
+        workshop: &Workshop<'_>,
     ) -> Result<Option<PathBuf>> {
-        let package = scratch.folder(&format!("dependencies-{key}"))?;
+        let package = workshop.scratch.folder(&format!("dependencies-{key}"))?;
         fs::write(package.join("Cargo.toml"), &self.manifest).context("write a stand-in")?;
         fs::write(package.join("Cargo.lock"), &self.lock).context("write a stand-in")?;
         for (path, code) in &self.stubs {
@@ -123,13 +125,9 @@ impl Dependencies {
             fs::write(&path, code).context("write a stand-in")?;
         }
         let draft = cache.draft()?;
-        let finished = cargo(
-            &package,
-            &["build", "--release", "--offline", "--target-dir"],
-        )
-        .arg(draft.path())
-        .run(scratch, DEADLINE)
-        .await?;
+        let finished = workshop
+            .build(&package, draft.path(), &[], DEADLINE)
+            .await?;
         if finished.stderr.contains("No space left on device") {
             bail!("compile dependencies: No space left on device");
         }

@@ -22,6 +22,7 @@ use crate::content::{Assignment, Content};
 use crate::database;
 use crate::exit_code::ExitCode;
 use crate::format;
+use crate::isolation::Isolation;
 use crate::marks::Marks;
 use crate::out_dir::{self, OutDir};
 
@@ -45,6 +46,10 @@ pub(super) struct BatchArgs {
     /// Where Postgres comes from, as in `check`.
     #[arg(long, default_value = "auto", value_name = "auto|container|local|URL")]
     database: database::Choice,
+    /// Whether what the submission runs is confined: `auto` as far as this machine can, `required`
+    /// wholly or not at all, `none` never.
+    #[arg(long, value_enum, default_value_t = Isolation::Auto, value_name = "auto|required|none")]
+    isolation: Isolation,
     /// Results folder, also of the run that this one goes on with [default: feedgrade-out]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -215,6 +220,7 @@ impl Working<'_> {
             content,
             assignment,
             database: &args.database,
+            isolation: args.isolation,
             jobs: args.jobs.map_or_else(jobs, usize::from),
             expected: plan.expected(),
         };

@@ -16,6 +16,7 @@ use crate::database;
 use crate::exit_code::ExitCode;
 use crate::format::Around;
 use crate::gather::{Order, gather};
+use crate::isolation::Isolation;
 use crate::out_dir::OutDir;
 use crate::sandbox::read_capped;
 use crate::scratch::Scratch;
@@ -36,6 +37,10 @@ pub(super) struct CheckArgs {
     /// cluster from the Postgres programs on this machine.
     #[arg(long, default_value = "auto", value_name = "auto|container|local|URL")]
     database: database::Choice,
+    /// Whether what the submission runs is confined: `auto` as far as this machine can, `required`
+    /// wholly or not at all, `none` never.
+    #[arg(long, value_enum, default_value_t = Isolation::Auto, value_name = "auto|required|none")]
+    isolation: Isolation,
     /// Results folder. Never inside what is being graded [default: feedgrade-out, here or beside
     /// the submission]
     #[arg(long, value_name = "DIR")]
@@ -85,6 +90,7 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
             content,
             assignment: &assignment,
             database: &args.database,
+            isolation: args.isolation,
             is_full_length: false,
         };
         gather(&order, &scratch, &on_event)

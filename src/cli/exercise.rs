@@ -16,6 +16,7 @@ use crate::database;
 use crate::exercise::Exercise;
 use crate::exit_code::ExitCode;
 use crate::format;
+use crate::isolation::Isolation;
 use crate::out_dir::OutDir;
 use crate::rubric::Rubric;
 
@@ -51,6 +52,10 @@ pub(super) struct ProveArgs {
     /// Where Postgres comes from, as in `check`.
     #[arg(long, default_value = "auto", value_name = "auto|container|local|URL")]
     database: database::Choice,
+    /// Whether what the submission runs is confined: `auto` as far as this machine can, `required`
+    /// wholly or not at all, `none` never.
+    #[arg(long, value_enum, default_value_t = Isolation::Auto, value_name = "auto|required|none")]
+    isolation: Isolation,
     /// Grades only these, e.g. `solution`. May be repeated.
     #[arg(long = "only", value_name = "NAME")]
     only: Vec<String>,
@@ -179,6 +184,7 @@ fn check(args: &ProveArgs, content: &Content, console: &Console) -> Done {
     sweep(console);
     let measuring = Measuring {
         database: &args.database,
+        isolation: args.isolation,
         repeat: args.repeat,
         has_noise: args.noise,
         is_full_length: args.full_length,

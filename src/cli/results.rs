@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Blame as _, Failure};
+use crate::cgroup;
 use crate::console::Console;
 use crate::content::{Assignment, Content};
 use crate::evidence::{self, Evidence};
@@ -229,6 +230,7 @@ pub(super) fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence)> {
 
 /// Cleans up after runs that were killed. What cannot be cleaned up is said and stops nothing.
 pub(super) fn sweep(console: &Console) {
+    cgroup::sweep(scratch::is_alive);
     match scratch::sweep(process::kill_tree) {
         Ok(swept) if swept.is_empty() => {}
         Ok(swept) => console.line(&format!(

@@ -133,6 +133,12 @@ impl ClonedDatabase {
         .into()
     }
 
+    /// The port on which its server listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.login.server.get_port()
+    }
+
     /// How the submission's role logs in.
     pub(crate) fn options(&self) -> PgConnectOptions {
         self.login.options()

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::evidence::{Build, BuildOutcome, ServerRun};
 use crate::exercise::ServerKind;
 use crate::sandbox::{self, Copied};
-use crate::server::{self, Server, Started};
+use crate::server::{self, Place, Server, Started};
 
 /// A built server and the folder that it works in.
 #[derive(Debug)]
@@ -40,13 +40,7 @@ impl Run<'_> {
             },
             Copied::Whole { notes } => {
                 let target = self.scratch.path().join("submission-target");
-                let mut built =
-                    cargo::build(folder, &target, spec.seconds, self.scratch, |detail| {
-                        (self.on_event)(Event::PhaseProgress {
-                            detail: detail.to_owned(),
-                        });
-                    })
-                    .await?;
+                let mut built = self.cargo_build(folder, &target).await?;
                 built.build.notes.splice(0..0, notes);
                 built
             }
@@ -66,6 +60,17 @@ impl Run<'_> {
         };
         self.end(phase, started, result);
         Ok(built)
+    }
+
+    async fn cargo_build(&self, folder: &Path, target: &Path) -> Result<cargo::Built> {
+        let seconds = self.order.assignment.exercise.build.seconds;
+        let isolation = self.order.isolation;
+        cargo::build(folder, target, seconds, isolation, self.scratch, |detail| {
+            (self.on_event)(Event::PhaseProgress {
+                detail: detail.to_owned(),
+            });
+        })
+        .await
     }
 
     /// Copies a binary out of its target folder, away from whatever is built next.
@@ -96,13 +101,7 @@ impl Run<'_> {
             (cached, "it was there")
         } else {
             let target = self.scratch.path().join(format!("{kind}-target"));
-            let seconds = self.order.assignment.exercise.build.seconds;
-            let built = cargo::build(&folder, &target, seconds, self.scratch, |detail| {
-                (self.on_event)(Event::PhaseProgress {
-                    detail: detail.to_owned(),
-                });
-            })
-            .await?;
+            let built = self.cargo_build(&folder, &target).await?;
             let Some(binary) = built.binary else {
                 bail!("build {content} on this machine: {:?}", built.build.outcome);
             };
@@ -125,9 +124,14 @@ impl Run<'_> {
         database: &ClonedDatabase,
     ) -> Result<Result<Server, ServerRun<T>>> {
         let spec = &self.order.assignment.exercise.server;
-        let env = database.env();
-        let (binary, folder, cores) = (&program.binary, &program.folder, &self.cores.served);
-        let started = server::start(binary, folder, &env, spec, cores, self.scratch).await?;
+        let place = Place {
+            binary: &program.binary,
+            folder: &program.folder,
+            cores: &self.cores.served,
+            isolation: self.order.isolation,
+        };
+        let (env, port) = (database.env(), database.port());
+        let started = server::start(place, &env, port, spec, self.scratch).await?;
         Ok(match started {
             Started::Ready(server) => Ok(*server),
             Started::NotReady { reason, output } => Err(ServerRun::NotReady { reason, output }),

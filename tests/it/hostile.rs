@@ -7,7 +7,7 @@ use feedgrade::agreement::{self, Labelled};
 use feedgrade::check::answer::grader::Grader;
 use feedgrade::check::answer::rule::Mark;
 use feedgrade::content::{Assignment, Content};
-use feedgrade::evidence::{Build, BuildOutcome, Environment, Evidence, VERSION};
+use feedgrade::evidence::{Build, BuildOutcome, Confined, Environment, Evidence, VERSION};
 use feedgrade::grade::Grade;
 use feedgrade::judge::judge;
 use feedgrade::marks;
@@ -121,6 +121,7 @@ fn evidence(answers: AnswersFile) -> Evidence {
             postgres: String::new(),
             settings: std::collections::BTreeMap::new(),
             cores: 2,
+            isolation: Confined::default(),
             footing: feedgrade::evidence::Footing::default(),
             rustc: String::new(),
             platform: String::new(),

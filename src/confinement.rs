@@ -1,0 +1,592 @@
+//! Confinement: what a stranger's program may touch, and how much it may use.
+//!
+//! feedgrade starts itself once more as a launcher, which has one thread. The launcher gives up, one
+//! after the other, all that the program must not have: its session, its place among the processes,
+//! resources (rlimits), new privileges, files, ports and signals (Landlock), system calls (seccomp).
+//! Then it becomes the program, under the same process id. What it could not give up, because this
+//! kernel is too old, is told by [`probe`], stands in the report, and is what `--isolation required`
+//! refuses to do without.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// How the launcher is called: `feedgrade __confined SPEC PROGRAM ARGUMENT…`.
+pub const LAUNCHER: &str = "__confined";
+/// Instead of a specification: confines the launcher itself and tells what came of it, as JSON.
+pub const PROBE: &str = "probe";
+
+/// What a program may touch, and how much it may use. Nothing that is not named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// Files and folders that it may read and execute; those that are not there do no harm.
+    pub read: Vec<PathBuf>,
+    /// Folders in which it may do as it likes.
+    pub write: Vec<PathBuf>,
+    /// TCP ports on which it may listen. With no port at all it has no network.
+    pub listen: Vec<u16>,
+    /// TCP ports to which it may connect, on any host: the kernel knows no rule with an address.
+    pub connect: Vec<u16>,
+    /// Whether it may change modes and times of files. A compiler must, and the kernel knows no rule
+    /// that says of which.
+    pub changes_modes: bool,
+    /// How much it may use.
+    pub limits: Limits,
+}
+
+/// How much a program may use, with all that it starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory, in bytes.
+    pub memory: u64,
+    /// Processes and threads.
+    pub processes: u32,
+    /// What is in its folders, in bytes. A single file may be as large.
+    pub disk: u64,
+    /// CPU time of one process, in seconds.
+    pub cpu: u64,
+}
+
+/// What the launcher needs besides.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Launch {
+    pub(crate) confinement: Confinement,
+    /// Processors to be held to; none in particular when empty.
+    pub(crate) cores: Vec<usize>,
+    /// Control groups to join.
+    pub(crate) entrances: Vec<PathBuf>,
+}
+
+/// The files of a system that any program may need.
+const SYSTEM: [&str; 29] = [
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/share/zoneinfo",
+    "/usr/share/ca-certificates",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/ld.so.preload",
+    "/etc/localtime",
+    "/etc/ssl",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/nsswitch.conf",
+    "/etc/resolv.conf",
+    "/etc/services",
+    "/etc/passwd",
+    "/etc/group",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/loadavg",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/devices/system/cpu",
+];
+
+/// What a compiler and a linker need besides.
+const TOOLS: [&str; 8] = [
+    "/bin",
+    "/usr/bin",
+    "/usr/libexec",
+    "/usr/include",
+    "/usr/local/bin",
+    "/usr/local/include",
+    "/usr/share/pkgconfig",
+    "/etc/alternatives",
+];
+
+impl Confinement {
+    /// For a server: it reads its own files, writes its scratch folder, listens on its port and
+    /// connects to its database.
+    #[must_use]
+    pub fn of_server(own: &[&Path], scratch: &Path, port: u16, database: u16) -> Self {
+        let own = own.iter().map(|path| path.to_path_buf());
+        Self {
+            read: visible(&SYSTEM).chain(own).collect(),
+            write: vec![scratch.to_owned()],
+            listen: vec![port],
+            connect: vec![database],
+            changes_modes: false,
+            limits: Limits {
+                memory: 2 << 30,
+                processes: 1_024,
+                disk: 512 << 20,
+                cpu: 900,
+            },
+        }
+    }
+
+    /// For a build of at most so many seconds: it reads the package and the toolchain, writes its
+    /// target folder and a scratch folder, and has no network.
+    #[must_use]
+    pub fn of_build(read: &[PathBuf], write: &[&Path], seconds: u64) -> Self {
+        Self {
+            read: visible(&SYSTEM)
+                .chain(visible(&TOOLS))
+                .chain(read.iter().cloned())
+                .collect(),
+            write: write.iter().map(|path| path.to_path_buf()).collect(),
+            listen: Vec::new(),
+            connect: Vec::new(),
+            changes_modes: true,
+            limits: Limits {
+                memory: 6 << 30,
+                processes: 2_048,
+                disk: 4 << 30,
+                cpu: seconds * 2 + 60,
+            },
+        }
+    }
+}
+
+/// Folders of the system, without feedgrade itself, which holds every rubric and solution: a folder
+/// that it lies in is told entry by entry.
+fn visible(folders: &[&'static str]) -> impl Iterator<Item = PathBuf> {
+    let hidden = std::env::current_exe()
+        .and_then(std::fs::canonicalize)
+        .unwrap_or_default();
+    folders
+        .iter()
+        .flat_map(move |folder| without(Path::new(folder), &hidden))
+}
+
+fn without(folder: &Path, hidden: &Path) -> Vec<PathBuf> {
+    let real = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    if !hidden.starts_with(&real) {
+        return vec![folder.to_owned()];
+    }
+    let entries = std::fs::read_dir(&real).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path != hidden)
+        .flat_map(|path| without(&path, hidden))
+        .collect()
+}
+
+/// What this machine can take from a program.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Powers {
+    /// What is enforced, for people.
+    pub enforced: Vec<String>,
+    /// What is not, and why.
+    pub missing: Vec<String>,
+}
+
+/// Becomes a program that is confined. Returns only when that fails, after telling whoever waits at
+/// the other end of stdin.
+#[cfg(target_os = "linux")]
+pub fn launch(arguments: impl Iterator<Item = OsString>) -> std::process::ExitCode {
+    linux::launch(arguments)
+}
+
+/// Elsewhere nothing is confined, so nobody calls this.
+#[cfg(not(target_os = "linux"))]
+pub fn launch(_: impl Iterator<Item = OsString>) -> std::process::ExitCode {
+    std::process::ExitCode::FAILURE
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::os::unix::process::CommandExt as _;
+    use std::path::Path;
+    use std::process::{Command, ExitCode};
+
+    use anyhow::{Context as _, Result};
+    use landlock::{
+        ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, LandlockStatus,
+        NetPort, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, Scope, make_bitflags,
+        path_beneath_rules,
+    };
+    use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+        SeccompRule,
+    };
+
+    use super::{Confinement, Launch, Powers};
+
+    pub(super) fn launch(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+        let mut arguments = arguments.peekable();
+        if arguments
+            .peek()
+            .is_some_and(|argument| argument == super::PROBE)
+        {
+            return probe();
+        }
+        let told = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).map(File::from);
+        let error = match become_program(arguments) {
+            // `exec` only returns when it failed: then the program is to blame, or its absence.
+            Ok(error) => format!("exec {}", error.raw_os_error().unwrap_or(0)),
+            Err(error) => format!("{error:#}"),
+        };
+        if let Ok(mut told) = told {
+            let _ = told.write_all(error.as_bytes());
+        }
+        ExitCode::FAILURE
+    }
+
+    fn become_program(mut arguments: impl Iterator<Item = OsString>) -> Result<std::io::Error> {
+        let spec = arguments.next().context("the launcher got nothing to do")?;
+        let spec = spec.to_str().context("read what to confine")?;
+        let launch: Launch = serde_json::from_str(spec).context("read what to confine")?;
+        let program = arguments.next().context("the launcher got no program")?;
+        let nothing = File::open("/dev/null").context("open /dev/null")?;
+        rustix::stdio::dup2_stdin(&nothing).context("take stdin away")?;
+        // Kept until here, so that a parent that died meanwhile is noticed by its death signal.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .context("ask to end with feedgrade")?;
+        rustix::process::setsid().context("open a session")?;
+        for entrance in &launch.entrances {
+            std::fs::write(entrance, "0")
+                .with_context(|| format!("join {}", entrance.display()))?;
+        }
+        crate::cores::hold(&launch.cores);
+        limit(&launch.confinement)?;
+        rustix::thread::set_no_new_privs(true).context("give up new privileges")?;
+        restrict_files(&launch.confinement)?;
+        for filter in filters(&launch.confinement)? {
+            seccompiler::apply_filter(&filter).context("restrict system calls")?;
+        }
+        Ok(Command::new(program).args(arguments).exec())
+    }
+
+    /// What one process may use; the rest is counted from outside.
+    fn limit(confinement: &Confinement) -> Result<()> {
+        let limits = &confinement.limits;
+        for (resource, most) in [
+            (Resource::Fsize, limits.disk),
+            (Resource::Cpu, limits.cpu),
+            (Resource::Core, 0),
+            // Reserved and not used, for the stacks of threads, is no memory yet.
+            (Resource::Data, limits.memory.saturating_mul(4)),
+            (Resource::Memlock, 8 << 20),
+            (Resource::Msgqueue, 0),
+            // The same everywhere: how many sockets a server can open must not depend on who grades.
+            (Resource::Nofile, 4_096),
+        ] {
+            let hard = rustix::process::getrlimit(resource).maximum;
+            let most = Some(hard.map_or(most, |hard| hard.min(most)));
+            setrlimit(
+                resource,
+                Rlimit {
+                    current: most,
+                    maximum: most,
+                },
+            )
+            .with_context(|| format!("limit {resource:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// All that Landlock knows up to ABI 6, which came with Linux 6.12.
+    fn restrict_files(confinement: &Confinement) -> Result<LandlockStatus> {
+        let read = AccessFs::from_read(ABI::V5);
+        let write = make_bitflags!(AccessFs::{
+            WriteFile | Truncate | RemoveFile | RemoveDir | MakeDir | MakeReg | MakeSym | MakeFifo
+                | Refer
+        });
+        let device = make_bitflags!(AccessFs::{ReadFile | WriteFile});
+        let port = |access: AccessNet| {
+            move |port: &u16| Ok::<_, landlock::RulesetError>(NetPort::new(*port, access))
+        };
+        let status = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(ABI::V5))?
+            .handle_access(AccessNet::from_all(ABI::V4))?
+            .scope(Scope::from_all(ABI::V6))?
+            .create()?
+            .add_rules(path_beneath_rules(&confinement.read, read))?
+            .add_rules(path_beneath_rules(&confinement.write, read | write))?
+            .add_rules(path_beneath_rules(
+                ["null", "zero", "full", "random", "urandom"]
+                    .map(|name| Path::new("/dev").join(name)),
+                device,
+            ))?
+            // Opened here, so it is this process's own, and remains so when it becomes the program.
+            .add_rules(path_beneath_rules(
+                ["/proc/self"],
+                AccessFs::from_read(ABI::V5),
+            ))?
+            .add_rules(confinement.listen.iter().map(port(AccessNet::BindTcp)))?
+            .add_rules(confinement.connect.iter().map(port(AccessNet::ConnectTcp)))?
+            .restrict_self()
+            .context("restrict files")?;
+        Ok(status.landlock)
+    }
+
+    /// System calls that no server and no compiler needs: other processes, the kernel's insides,
+    /// namespaces, and every way around the rules for files and ports.
+    const REFUSED: &[libc::c_long] = &[
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_kcmp,
+        libc::SYS_bpf,
+        libc::SYS_perf_event_open,
+        libc::SYS_userfaultfd,
+        libc::SYS_add_key,
+        libc::SYS_request_key,
+        libc::SYS_keyctl,
+        // Its operations pass by the filter for sockets.
+        libc::SYS_io_uring_setup,
+        libc::SYS_io_uring_enter,
+        libc::SYS_io_uring_register,
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_pivot_root,
+        libc::SYS_chroot,
+        libc::SYS_move_mount,
+        libc::SYS_open_tree,
+        libc::SYS_fsopen,
+        libc::SYS_fsconfig,
+        libc::SYS_fsmount,
+        libc::SYS_fspick,
+        libc::SYS_mount_setattr,
+        libc::SYS_setns,
+        libc::SYS_unshare,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_name_to_handle_at,
+        libc::SYS_fanotify_init,
+        libc::SYS_quotactl,
+        libc::SYS_acct,
+        libc::SYS_swapon,
+        libc::SYS_swapoff,
+        libc::SYS_reboot,
+        libc::SYS_kexec_load,
+        libc::SYS_kexec_file_load,
+        libc::SYS_init_module,
+        libc::SYS_finit_module,
+        libc::SYS_delete_module,
+        libc::SYS_settimeofday,
+        libc::SYS_clock_settime,
+        libc::SYS_clock_adjtime,
+        libc::SYS_adjtimex,
+        libc::SYS_sethostname,
+        libc::SYS_setdomainname,
+        libc::SYS_syslog,
+        // Shared memory and queues of System V outlive their process.
+        libc::SYS_shmget,
+        libc::SYS_msgget,
+        libc::SYS_semget,
+        libc::SYS_mq_open,
+        // Nobody takes more of the processors than his share.
+        libc::SYS_sched_setscheduler,
+        libc::SYS_sched_setattr,
+        libc::SYS_sched_setaffinity,
+        libc::SYS_setpriority,
+        libc::SYS_ioprio_set,
+        // A group of its own would be a way out of the one that is ended.
+        libc::SYS_setuid,
+        libc::SYS_setgid,
+        libc::SYS_setgroups,
+        libc::SYS_setresuid,
+        libc::SYS_setresgid,
+        libc::SYS_setreuid,
+        libc::SYS_setregid,
+        libc::SYS_setfsuid,
+        libc::SYS_setfsgid,
+        libc::SYS_mknodat,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mknod,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_iopl,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_ioperm,
+    ];
+
+    /// System calls on the modes, owners and times of files, which Landlock does not know.
+    const MODES: &[libc::c_long] = &[
+        libc::SYS_fchmod,
+        libc::SYS_fchmodat,
+        libc::SYS_utimensat,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chmod,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_utime,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_utimes,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_futimesat,
+        // `fchmodat2`, which `libc` does not name yet everywhere.
+        452,
+    ];
+
+    const OWNERS: &[libc::c_long] = &[
+        libc::SYS_fchown,
+        libc::SYS_fchownat,
+        libc::SYS_setxattr,
+        libc::SYS_lsetxattr,
+        libc::SYS_fsetxattr,
+        libc::SYS_removexattr,
+        libc::SYS_lremovexattr,
+        libc::SYS_fremovexattr,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chown,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_lchown,
+    ];
+
+    fn argument(index: u8, op: SeccompCmpOp, value: u64) -> Result<SeccompCondition> {
+        SeccompCondition::new(index, SeccompCmpArgLen::Dword, op, value)
+            .context("write a rule for a system call")
+    }
+
+    fn rule(conditions: Vec<SeccompCondition>) -> Result<SeccompRule> {
+        SeccompRule::new(conditions).context("write a rule for a system call")
+    }
+
+    fn filters(confinement: &Confinement) -> Result<Vec<BpfProgram>> {
+        use SeccompCmpOp::{Eq, MaskedEq, Ne};
+        let unsigned = |flag: libc::c_int| u64::from(flag.cast_unsigned());
+        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED
+            .iter()
+            .chain(OWNERS)
+            .map(|call| (*call, Vec::new()))
+            .collect();
+        if !confinement.changes_modes {
+            rules.extend(MODES.iter().map(|call| (*call, Vec::new())));
+        }
+        let has_network = !(confinement.listen.is_empty() && confinement.connect.is_empty());
+        let (inet, inet6) = (unsigned(libc::AF_INET), unsigned(libc::AF_INET6));
+        let mut sockets = vec![rule(vec![argument(0, Ne, inet)?, argument(0, Ne, inet6)?])?];
+        for family in [inet, inet6] {
+            let of_family = || argument(0, Eq, family);
+            if has_network {
+                // TCP and nothing else: Landlock does not watch the rest. The low bits are the type.
+                for kind in (0..16).filter(|kind| *kind != unsigned(libc::SOCK_STREAM)) {
+                    sockets.push(rule(vec![of_family()?, argument(1, MaskedEq(0xf), kind)?])?);
+                }
+                let (any, tcp) = (0, unsigned(libc::IPPROTO_TCP));
+                sockets.push(rule(vec![
+                    of_family()?,
+                    argument(2, Ne, any)?,
+                    argument(2, Ne, tcp)?,
+                ])?);
+            } else {
+                sockets.push(rule(vec![of_family()?])?);
+            }
+        }
+        rules.insert(libc::SYS_socket, sockets);
+        // Sending on a socket that is not connected connects it, past the rule for ports.
+        let fast_open = unsigned(libc::MSG_FASTOPEN);
+        for (call, flags) in [
+            (libc::SYS_sendto, 3),
+            (libc::SYS_sendmsg, 2),
+            (libc::SYS_sendmmsg, 3),
+        ] {
+            let is_fast_open = argument(flags, MaskedEq(fast_open), fast_open)?;
+            rules.insert(call, vec![rule(vec![is_fast_open])?]);
+        }
+        // New namespaces, and a child that is not in the same group of threads' parentage.
+        let mut clones = Vec::new();
+        for flag in [
+            libc::CLONE_NEWUSER,
+            libc::CLONE_NEWNET,
+            libc::CLONE_NEWNS,
+            libc::CLONE_NEWPID,
+            libc::CLONE_NEWIPC,
+            libc::CLONE_NEWUTS,
+            libc::CLONE_NEWCGROUP,
+        ] {
+            let flag = unsigned(flag);
+            clones.push(rule(vec![argument(0, MaskedEq(flag), flag)?])?);
+        }
+        rules.insert(libc::SYS_clone, clones);
+        let compile = |rules, errno: libc::c_int| -> Result<BpfProgram> {
+            let arch = std::env::consts::ARCH
+                .try_into()
+                .context("filter system calls")?;
+            let errno = SeccompAction::Errno(errno.cast_unsigned());
+            SeccompFilter::new(rules, SeccompAction::Allow, errno, arch)
+                .and_then(TryInto::try_into)
+                .context("write the filter for system calls")
+        };
+        // Its flags are behind a pointer; whoever calls it takes `clone` where it is not there.
+        let newer = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+        Ok(vec![
+            compile(rules, libc::EACCES)?,
+            compile(newer, libc::ENOSYS)?,
+        ])
+    }
+
+    /// Confines this very process, tells what came of it on stdout, and ends it.
+    fn probe() -> ExitCode {
+        let mut powers = Powers::default();
+        let confinement = Confinement::of_server(&[], Path::new("/nowhere"), 1, 1);
+        let mut note = |what: &str, done: Result<Option<String>>| match done {
+            Ok(None) => powers.enforced.push(what.into()),
+            Ok(Some(missing)) => powers.missing.push(missing),
+            Err(error) => powers.missing.push(format!("{what}: {error:#}")),
+        };
+        note("rlimits", limit(&confinement).map(|()| None));
+        let privileges = rustix::thread::set_no_new_privs(true).context("prctl");
+        note("no new privileges", privileges.map(|()| None));
+        let landlock = restrict_files(&confinement);
+        for (what, since, linux) in [
+            ("Landlock for files", ABI::V1, "5.13"),
+            ("truncation", ABI::V3, "6.2"),
+            ("TCP ports", ABI::V4, "6.7"),
+            ("signals", ABI::V6, "6.12"),
+        ] {
+            note(
+                what,
+                match &landlock {
+                    Ok(LandlockStatus::Available { effective_abi, .. })
+                        if *effective_abi >= since =>
+                    {
+                        Ok(None)
+                    }
+                    Ok(LandlockStatus::Available { .. }) => Ok(Some(format!(
+                        "{what}: this kernel's Landlock is too old, Linux {linux} or newer has it"
+                    ))),
+                    Ok(_) => Ok(Some(format!("{what}: this kernel runs without Landlock"))),
+                    Err(error) => Ok(Some(format!("{what}: {error:#}"))),
+                },
+            );
+        }
+        let filtered = filters(&confinement).and_then(|filters| {
+            for filter in filters {
+                seccompiler::apply_filter(&filter).context("seccomp")?;
+            }
+            Ok(None)
+        });
+        note("system calls", filtered);
+        let text = serde_json::to_string(&powers).unwrap_or_default();
+        match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_feedgrade_in_it_is_told_entry_by_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(folder.path()).unwrap();
+        std::fs::create_dir(root.join("bin")).unwrap();
+        for name in ["a", "bin/feedgrade", "bin/cc"] {
+            std::fs::write(root.join(name), "").unwrap();
+        }
+        let mut told = without(&root, &root.join("bin/feedgrade"));
+        told.sort();
+        assert_eq!(told, [root.join("a"), root.join("bin/cc")]);
+        assert_eq!(without(&root, Path::new("/elsewhere")), [root]);
+    }
+}
