@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::confinement::Confinement;
 use crate::evidence::{Build, BuildOutcome};
+use crate::exercise::BuildSpec;
 use crate::isolation::Isolation;
 use crate::process::{Command, Exit, Finished};
 use crate::scratch::Scratch;
@@ -59,14 +60,14 @@ pub async fn rustc_version(scratch: &Scratch) -> Result<String> {
 }
 
 /// Builds the package in `package` with `cargo build --release`, in a target folder of its own at
-/// `target`, which must not exist yet. `seconds` is the deadline of the package's own compilation.
+/// `target`, which must not exist yet.
 ///
 /// # Errors
 /// When the machine fails: no toolchain, no network and no dependencies, a full disk.
 pub async fn build(
     package: &Path,
     target: &Path,
-    seconds: u64,
+    spec: &BuildSpec,
     isolation: Isolation,
     scratch: &Scratch,
     on_progress: impl Fn(&str),
@@ -115,7 +116,7 @@ pub async fn build(
     if let Err(errors) = fetch(package, scratch).await? {
         return Ok(failed(relative(&errors, package)));
     }
-    let workshop = Workshop::open(isolation, scratch).await?;
+    let workshop = Workshop::open(spec, isolation, scratch).await?;
     let dependencies = Dependencies::of(&manifest, package);
     let dependencies_reused = match &dependencies {
         Some(dependencies) => dependencies.place(target, &workshop, &on_progress).await?,
@@ -123,7 +124,7 @@ pub async fn build(
     };
     on_progress("compiling");
     let json = ["--message-format=json"];
-    let finished = workshop.build(package, target, &json, seconds).await?;
+    let finished = workshop.build(package, target, &json, spec.seconds).await?;
     let is_machines = !matches!(
         finished.exit,
         Exit::Code(0) | Exit::TimedOut | Exit::Over(_)
@@ -131,7 +132,7 @@ pub async fn build(
     if is_machines {
         workshop.can_build(&finished).await?;
     }
-    let (outcome, binary) = outcome(&finished, package, target, seconds);
+    let (outcome, binary) = outcome(&finished, package, target, spec.seconds);
     let build = Build {
         outcome,
         seconds: (finished.seconds * 1000.0).round() / 1000.0,
@@ -156,6 +157,7 @@ fn stand_alone(package: &Path, manifest: &toml::Table) -> Result<()> {
 
 /// What it takes to run cargo on a stranger's package.
 struct Workshop<'a> {
+    spec: &'a BuildSpec,
     isolation: Isolation,
     scratch: &'a Scratch,
     /// The toolchain's own folder.
@@ -167,7 +169,7 @@ struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    async fn open(isolation: Isolation, scratch: &'a Scratch) -> Result<Self> {
+    async fn open(spec: &'a BuildSpec, isolation: Isolation, scratch: &'a Scratch) -> Result<Self> {
         let asked = toolchain(Command::new("rustc", scratch.path()))
             .args(["--print", "sysroot"])
             .run(scratch, Duration::from_secs(30))
@@ -180,6 +182,7 @@ impl<'a> Workshop<'a> {
                 .join(".cargo"),
         };
         Ok(Self {
+            spec,
             isolation,
             scratch,
             sysroot: asked.stdout.trim().into(),
@@ -225,7 +228,7 @@ impl<'a> Workshop<'a> {
             self.cargo_home.join("config.toml"),
             self.cargo_home.join("config"),
         ];
-        let confinement = Confinement::of_build(&read, &[target, &self.tmp], seconds);
+        let confinement = Confinement::of_build(self.spec, &read, &[target, &self.tmp], seconds);
         Command::new(bin.join("cargo"), package)
             .env("PATH", std::env::join_paths(paths).unwrap_or_default())
             .env("CARGO_HOME", &self.cargo_home)

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::exercise::{BuildSpec, ServerSpec};
+
 /// How the launcher is called: `feedgrade __confined SPEC PROGRAM ARGUMENT…`.
 pub const LAUNCHER: &str = "__confined";
 /// Instead of a specification: confines the launcher itself and tells what came of it, as JSON.
@@ -107,7 +109,13 @@ impl Confinement {
     /// For a server: it reads its own files, writes its scratch folder, listens on its port and
     /// connects to its database.
     #[must_use]
-    pub fn of_server(own: &[&Path], scratch: &Path, port: u16, database: u16) -> Self {
+    pub fn of_server(
+        spec: &ServerSpec,
+        own: &[&Path],
+        scratch: &Path,
+        port: u16,
+        database: u16,
+    ) -> Self {
         let own = own.iter().map(|path| path.to_path_buf());
         Self {
             read: visible(&SYSTEM).chain(own).collect(),
@@ -116,10 +124,11 @@ impl Confinement {
             connect: vec![database],
             changes_modes: false,
             limits: Limits {
-                memory: 2 << 30,
-                processes: 1_024,
-                disk: 512 << 20,
-                cpu: 900,
+                memory: spec.memory_mib << 20,
+                processes: spec.processes,
+                disk: spec.disk_mib << 20,
+                // A server that outlives this has outlived every stage.
+                cpu: 3_600,
             },
         }
     }
@@ -127,7 +136,7 @@ impl Confinement {
     /// For a build of at most so many seconds: it reads the package and the toolchain, writes its
     /// target folder and a scratch folder, and has no network.
     #[must_use]
-    pub fn of_build(read: &[PathBuf], write: &[&Path], seconds: u64) -> Self {
+    pub fn of_build(spec: &BuildSpec, read: &[PathBuf], write: &[&Path], seconds: u64) -> Self {
         Self {
             read: visible(&SYSTEM)
                 .chain(visible(&TOOLS))
@@ -138,10 +147,11 @@ impl Confinement {
             connect: Vec::new(),
             changes_modes: true,
             limits: Limits {
-                memory: 6 << 30,
-                processes: 2_048,
-                disk: 4 << 30,
-                cpu: seconds * 2 + 60,
+                memory: spec.memory_mib << 20,
+                processes: spec.processes,
+                disk: spec.disk_mib << 20,
+                // A compiler of several threads.
+                cpu: seconds.saturating_mul(4),
             },
         }
     }
@@ -525,7 +535,13 @@ mod linux {
     /// Confines this very process, tells what came of it on stdout, and ends it.
     fn probe() -> ExitCode {
         let mut powers = Powers::default();
-        let confinement = Confinement::of_server(&[], Path::new("/nowhere"), 1, 1);
+        let confinement = Confinement::of_server(
+            &crate::exercise::ServerSpec::default(),
+            &[],
+            Path::new("/nowhere"),
+            1,
+            1,
+        );
         let mut note = |what: &str, done: Result<Option<String>>| match done {
             Ok(None) => powers.enforced.push(what.into()),
             Ok(Some(missing)) => powers.missing.push(missing),

@@ -66,6 +66,12 @@ pub struct BuildSpec {
     pub seconds: u64,
     /// The largest submission that is copied, in MiB, `target/` left out.
     pub max_mib: u64,
+    /// Memory that the compiler and all that it starts may use together, in MiB.
+    pub memory_mib: u64,
+    /// How many processes and threads there may be.
+    pub processes: u32,
+    /// What it may write, in MiB.
+    pub disk_mib: u64,
 }
 
 impl Default for BuildSpec {
@@ -73,6 +79,9 @@ impl Default for BuildSpec {
         Self {
             seconds: 600,
             max_mib: 50,
+            memory_mib: 6 * 1024,
+            processes: 2_048,
+            disk_mib: 4 * 1024,
         }
     }
 }
@@ -88,6 +97,12 @@ pub struct ServerSpec {
     /// Processors that the server and its database are held to together: on a machine with many, a
     /// fault may not show that does on one with few.
     pub cores: usize,
+    /// Memory that the server and all that it starts may use together, in MiB.
+    pub memory_mib: u64,
+    /// How many processes and threads there may be.
+    pub processes: u32,
+    /// What it may write, in MiB.
+    pub disk_mib: u64,
 }
 
 impl Default for ServerSpec {
@@ -96,6 +111,9 @@ impl Default for ServerSpec {
             ready: "/health".into(),
             seconds: 20,
             cores: 2,
+            memory_mib: 2 * 1024,
+            processes: 1_024,
+            disk_mib: 512,
         }
     }
 }
@@ -327,6 +345,27 @@ impl Exercise {
             return Err(source.complaint(
                 &self.slug,
                 "build.max_mib is at most 4096, and build.seconds at least 1",
+            ));
+        }
+        let limits = [
+            (
+                self.build.memory_mib,
+                self.build.disk_mib,
+                self.build.processes,
+            ),
+            (
+                self.server.memory_mib,
+                self.server.disk_mib,
+                self.server.processes,
+            ),
+        ];
+        let sound = 1..=1_048_576;
+        if !limits.iter().all(|(memory, disk, processes)| {
+            sound.contains(memory) && sound.contains(disk) && *processes > 0
+        }) {
+            return Err(source.complaint(
+                &self.slug,
+                "memory_mib and disk_mib are 1 to 1048576, and processes at least 1",
             ));
         }
         no_doubles(source, "probe", self.probes.iter().map(|p| &p.id))?;

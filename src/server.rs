@@ -77,7 +77,7 @@ pub async fn start(
     let confinement = place
         .isolation
         .confines()
-        .then(|| Confinement::of_server(&[binary, folder], &tmp, port, database));
+        .then(|| Confinement::of_server(spec, &[binary, folder], &tmp, port, database));
     let command = Command::new(binary, folder)
         .env("PORT", port.to_string())
         .env("HOME", folder)

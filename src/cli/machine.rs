@@ -10,6 +10,8 @@ use crate::cargo;
 use crate::console::Console;
 use crate::content::Content;
 use crate::database::doctor as doctor_of_databases;
+use crate::evidence::{Confined, Level};
+use crate::isolation;
 use crate::loadtest::{LoadtestArgs, prepare};
 use crate::scratch::Scratch;
 
@@ -45,6 +47,12 @@ pub(super) fn doctor(content: &Content, console: &Console) -> Done {
             Ok(version) => writeln!(text, "✓ {version}"),
             Err(error) => writeln!(text, "✗ no Rust toolchain\n    {error:#}"),
         };
+        match isolation::probe(&scratch).await {
+            Ok(reached) => told_isolation(&mut text, &reached),
+            Err(error) => {
+                let _ = writeln!(text, "✗ isolation: none\n    {error:#}");
+            }
+        }
         for image in &images {
             for line in doctor_of_databases(image, &scratch).await {
                 let _ = writeln!(text, "{} {}", if line.ok { "✓" } else { "✗" }, line.what);
@@ -58,4 +66,22 @@ pub(super) fn doctor(content: &Content, console: &Console) -> Done {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let _ = writeln!(text, "✓ {cores} processor(s)");
     answer(console, &text)
+}
+
+/// How far submissions can be confined here, and what is missing for more.
+fn told_isolation(text: &mut String, reached: &Confined) {
+    let sign = if reached.level == Level::Full {
+        "✓"
+    } else {
+        "✗"
+    };
+    let _ = writeln!(
+        text,
+        "{sign} isolation: {} ({})",
+        reached.level,
+        reached.enforced.join(", ")
+    );
+    for missing in &reached.missing {
+        let _ = writeln!(text, "    without {missing}");
+    }
 }

@@ -63,9 +63,9 @@ impl Run<'_> {
     }
 
     async fn cargo_build(&self, folder: &Path, target: &Path) -> Result<cargo::Built> {
-        let seconds = self.order.assignment.exercise.build.seconds;
+        let spec = &self.order.assignment.exercise.build;
         let isolation = self.order.isolation;
-        cargo::build(folder, target, seconds, isolation, self.scratch, |detail| {
+        cargo::build(folder, target, spec, isolation, self.scratch, |detail| {
             (self.on_event)(Event::PhaseProgress {
                 detail: detail.to_owned(),
             });

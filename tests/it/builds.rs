@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use feedgrade::cargo::{self, Built};
 use feedgrade::evidence::BuildOutcome;
+use feedgrade::exercise::BuildSpec;
 use feedgrade::isolation::Isolation;
 use feedgrade::process::Command;
 use feedgrade::scratch::Scratch;
@@ -22,7 +23,11 @@ fn package(scratch: &Scratch, folder: &str, main: &str) -> std::path::PathBuf {
 
 async fn build(package: &Path, scratch: &Scratch) -> Built {
     let target = package.with_extension("target");
-    cargo::build(package, &target, 120, Isolation::None, scratch, |_| {})
+    let spec = BuildSpec {
+        seconds: 120,
+        ..BuildSpec::default()
+    };
+    cargo::build(package, &target, &spec, Isolation::None, scratch, |_| {})
         .await
         .unwrap()
 }

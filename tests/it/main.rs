@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails this way says where")]
 
 mod bad_input;
+mod attacks;
 mod batch;
 mod builds;
 mod counting_server;
