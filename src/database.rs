@@ -10,6 +10,7 @@
 //! before the submission has the clone's password; the superuser never enters a clone after that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ mod cloned;
 #[cfg(feature = "docker")]
 mod container;
 mod doctor;
+mod growth;
 #[cfg(feature = "docker")]
 mod engine;
 mod local;
@@ -75,6 +77,8 @@ struct Inner {
     reader_settings: Vec<(String, String)>,
     /// What each clone is set to, where the server's own settings are not ours.
     database_settings: Vec<(String, String)>,
+    /// So many bytes a submission may add to its clone.
+    most_growth: AtomicI64,
     /// Starts the names of this run's roles and databases.
     prefix: String,
     /// The roles that the grader itself logs in with.
@@ -260,6 +264,7 @@ impl Database {
                 admin,
                 reader_settings,
                 database_settings,
+                most_growth: AtomicI64::new(1 << 30),
                 prefix: format!("feedgrade_{}", scratch.session()),
                 backend,
             }),
@@ -319,6 +324,12 @@ impl Database {
     pub fn superuser_url(&self) -> String {
         use sqlx::ConnectOptions as _;
         self.inner.login.options().to_url_lossy().into()
+    }
+
+    /// How much a submission may add to each clone that is made from now on, in MiB.
+    pub fn limit_growth(&self, mib: u64) {
+        let bytes = i64::try_from(mib << 20).unwrap_or(i64::MAX);
+        self.inner.most_growth.store(bytes, Ordering::Relaxed);
     }
 
     /// A copy of the template with roles of its own. `name` is made of lower-case letters, digits

@@ -56,6 +56,13 @@ pub struct DatabaseSpec {
     pub schema: String,
     /// SQL that fills them. Deterministic: the same rows on every run.
     pub seed: String,
+    /// So much a submission may add to it, in MiB; then it is locked out.
+    #[serde(default = "disk_mib")]
+    pub disk_mib: u64,
+}
+
+fn disk_mib() -> u64 {
+    1024
 }
 
 /// How a submission is built.

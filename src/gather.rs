@@ -302,6 +302,7 @@ impl<'a> Run<'a> {
         let schema = content.source(&format!("{folder}/{}", exercise.database.schema))?;
         let seed = content.source(&format!("{folder}/{}", exercise.database.seed))?;
         for database in [Some(&database), reference.as_ref()].into_iter().flatten() {
+            database.limit_growth(exercise.database.disk_mib);
             database
                 .make_template(&schema.text, &seed.text)
                 .await
@@ -353,6 +354,7 @@ impl<'a> Run<'a> {
         }
         let ready_after = server.ready_after;
         let (died, output) = server.stop().await;
+        let died = died.or_else(|| own.excess());
         own.close().await?;
         self.end(phase, started, "");
         Ok((

@@ -49,7 +49,7 @@ pub async fn apply(clone: &ClonedDatabase, folder: &Path, limit: Duration) -> Re
                         limit.as_secs()
                     )
                 } else {
-                    fault.error
+                    clone.excess().unwrap_or(fault.error)
                 },
             });
         }

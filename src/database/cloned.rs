@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use sqlx::postgres::PgConnectOptions;
 
+use super::growth::Growth;
 use super::session::{Session, identifier, literal};
 use super::{Inner, Kind, Login, ours};
 
@@ -16,6 +17,7 @@ pub struct ClonedDatabase {
     /// Asks questions. Opened before the submission knows its password.
     pub(super) reader: Session,
     reader_role: String,
+    growth: Growth,
 }
 
 impl ClonedDatabase {
@@ -84,11 +86,18 @@ impl ClonedDatabase {
         session.close().await;
         let reader = Session::open(reader_login.options(), inner.reader_settings.clone()).await?;
         Ok(Self {
+            growth: Growth::watch(inner, &login.database, &login.user),
             inner: inner.clone(),
             login,
             reader,
             reader_role,
         })
+    }
+
+    /// Why the submission was locked out of its database, if it was: one sentence.
+    #[must_use]
+    pub fn excess(&self) -> Option<String> {
+        self.growth.excess()
     }
 
     /// The submission's role, which owns the database.

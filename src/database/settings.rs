@@ -69,6 +69,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("autovacuum", "off", Scope::Throwaway),
     // What initdb chooses on all but tiny machines. The exercises' data fits in.
     setting("shared_buffers", "128MB", Scope::Throwaway),
+    // Sorting without end must not fill the disk. No role can lift it.
+    setting("temp_file_limit", "1GB", Scope::Throwaway),
     setting("cluster_name", "feedgrade", Scope::Throwaway),
     // Compiling a query takes longer than the queries of the exercises, and comes and goes with
     // the planner's estimates.

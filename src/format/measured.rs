@@ -2,7 +2,7 @@
 
 use super::columns::whose;
 use super::figure;
-use crate::evidence::{Ended, Footing, Machine};
+use crate::evidence::{Confined, Ended, Footing, Level, Machine};
 use crate::report::Stage;
 
 /// One line: a server in a stage. Strings are ready to be shown.
@@ -83,6 +83,20 @@ pub fn footing(footing: &Footing) -> String {
         text += " to itself.";
     }
     text
+}
+
+/// How far the submission was confined, in one sentence.
+#[must_use]
+pub fn isolation(reached: &Confined) -> String {
+    let missing = match reached.missing.as_slice() {
+        [] => String::new(),
+        missing => format!(" Missing: {}.", missing.join("; ")),
+    };
+    match reached.level {
+        Level::Full => format!("Build and server were confined.{missing}"),
+        Level::Limits => format!("Build and server were confined in part.{missing}"),
+        Level::None => format!("Build and server were not confined.{missing}"),
+    }
 }
 
 #[cfg(test)]

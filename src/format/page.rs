@@ -9,7 +9,7 @@ use super::chart::{self, Chart};
 use super::columns::{Column, Line, columns, whose};
 use super::escape::{one_line, shorten};
 use super::figure;
-use super::measured::{Measured, footing, measured};
+use super::measured::{Measured, footing, isolation, measured};
 use super::plan;
 use super::text::sign;
 use crate::evidence::{Migrations, PlanSeen};
@@ -52,6 +52,7 @@ struct Page<'a> {
     build_seconds: String,
     measured: Vec<Measured>,
     footing: String,
+    isolation: String,
     /// In order; a map would lose it inside Tera.
     settings: Vec<(&'a String, &'a String)>,
 }
@@ -252,6 +253,7 @@ pub fn page(report: &Report) -> serde_json::Value {
         build_seconds: figure::seconds(report.build.seconds),
         measured: measured(&report.stages),
         footing: footing(&report.environment.footing),
+        isolation: isolation(&report.environment.isolation),
         settings: report.environment.settings.iter().collect(),
     };
     // The page borrows from itself; as a value it can leave.

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::Run;
 use super::picks::Picks;
@@ -229,6 +229,7 @@ impl Contender<'_> {
     ) -> Result<()> {
         let _turn = scratch::turn().await?;
         let since = self.database.log_position().await?;
+        let clocks = Clocks::read();
         let mut watch = None;
         let pids = [Some(self.server.pid()), self.database.pid()];
         if plan.warm_up.is_zero() {
@@ -257,6 +258,7 @@ impl Contender<'_> {
         .await;
         let machine = watch.map(Watch::end).unwrap_or_default();
         let run = run?;
+        clocks.agree()?;
         self.compare(&picks).await;
         // With those that came to a bad end when the time was over.
         self.windows.extend(&run.load.windows);
@@ -367,6 +369,7 @@ impl Contender<'_> {
         self.server.resume();
         let ready_after = self.server.ready_after;
         let (died, output) = self.server.stop().await;
+        let died = died.or_else(|| self.own.excess());
         self.own.close().await?;
         let why = failed.unwrap_or_else(|| "No load was sent.".to_owned());
         let load = match load::join(self.runs) {
@@ -398,5 +401,61 @@ impl Contender<'_> {
                 output,
             },
         })
+    }
+}
+
+/// The machine's two clocks at one instant. Connections are counted by the wall clock, which anybody
+/// may set.
+struct Clocks {
+    steady: Instant,
+    wall: SystemTime,
+}
+
+impl Clocks {
+    /// Further apart than this they never drift by themselves within a stage.
+    const MOST: f64 = 0.1;
+
+    fn read() -> Self {
+        Self {
+            steady: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    /// # Errors
+    /// When the wall clock was set since.
+    fn agree(&self) -> Result<()> {
+        let seconds = |wall: SystemTime| match wall.duration_since(self.wall) {
+            Ok(later) => later.as_secs_f64(),
+            Err(earlier) => -earlier.duration().as_secs_f64(),
+        };
+        let apart = seconds(SystemTime::now()) - self.steady.elapsed().as_secs_f64();
+        ensure!(
+            apart.abs() < Self::MOST,
+            "this machine's clock was set by {apart:.1} s while a server was loaded, so its \
+             connections could not be counted"
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed() {
+        let clocks = Clocks::read();
+        clocks.agree().unwrap();
+        for (by, says) in [(-3600.0, "by 3600.0 s"), (5.0, "by -5.0 s")] {
+            let wall = if by < 0.0 {
+                clocks.wall - Duration::from_secs_f64(-by)
+            } else {
+                clocks.wall + Duration::from_secs_f64(by)
+            };
+            let set = Clocks { wall, ..clocks };
+            let error = set.agree().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 }

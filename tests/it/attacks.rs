@@ -392,3 +392,22 @@ fn no_process_of_a_submission_outlives_its_grade() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn a_database_that_is_filled_without_end_is_closed_and_told() {
+    if !can_confine() {
+        return;
+    }
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    submission(folder.path(), NOTHING, "", "");
+    let fill = "SELECT 1;\nDO $$ BEGIN FOR i IN 1..100 LOOP PERFORM lo_from_bytea(0, \
+                (SELECT string_agg(sha512(random()::text::bytea), '') FROM generate_series(1, 200000))); \
+                PERFORM pg_sleep(0.2); END LOOP; END $$;\n";
+    fs::create_dir(folder.path().join("migrations")).unwrap();
+    fs::write(folder.path().join("migrations/1.sql"), fill).unwrap();
+    let (done, report) = check(folder.path(), out.path(), &[]);
+    assert_eq!(done.status.code(), Some(1), "{}", told(&done));
+    let text = format!("{:#}", report.unwrap());
+    let says = "The migration 1.sql failed at line 2: More than 40 MiB were added to the database";
+    assert!(text.contains(says), "{text}");
+}

@@ -8,6 +8,7 @@ mod batch;
 mod builds;
 mod counting_server;
 mod database;
+mod faults;
 mod formats;
 mod hostile;
 mod hostile_text;

@@ -10,11 +10,11 @@ use assert_cmd::Command;
 
 use crate::skip::skip;
 
-fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/content")
 }
 
-fn specimen(name: &str) -> PathBuf {
+pub(crate) fn specimen(name: &str) -> PathBuf {
     fixtures().join("reference/tiny").join(name)
 }
 
@@ -32,7 +32,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Whether this machine has Postgres' programs; says so when it has not.
-fn postgres_is_here() -> bool {
+pub(crate) fn postgres_is_here() -> bool {
     let doctor = text(&feedgrade().arg("doctor").output().unwrap().stdout);
     let here = doctor
         .lines()
@@ -209,7 +209,7 @@ fn an_interrupt_ends_a_run_with_130_and_leaves_nothing_running() {
 }
 
 /// Processes whose program or arguments lie below a folder.
-fn running_below(folder: &Path) -> usize {
+pub(crate) fn running_below(folder: &Path) -> usize {
     let folder = folder.to_string_lossy().into_owned();
     std::fs::read_dir("/proc")
         .unwrap()

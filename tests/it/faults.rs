@@ -1,0 +1,328 @@
+//! Faults: one thing is broken at a time while a good submission is graded. Whatever it is, the exit
+//! code and the message are right, no criterion is lowered, and nothing is left behind.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::main_job::{fixtures, postgres_is_here, running_below, specimen};
+use crate::skip::skip;
+
+/// A run of `check`, whose scratch folder is its own.
+struct Run {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    told: String,
+    scratch: PathBuf,
+    out: PathBuf,
+    _folders: [tempfile::TempDir; 2],
+}
+
+impl Run {
+    fn start(submission: &Path, more: impl FnOnce(&mut Command)) -> Self {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [scratch, out] = folders.each_ref().map(|folder| folder.path().to_owned());
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("feedgrade"));
+        command
+            .args(["--content".as_ref(), fixtures().as_os_str()])
+            .args(["check", "--database", "local", "--out"])
+            .args([out.as_path(), submission])
+            .env("FEEDGRADE_SCRATCH", &scratch)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        more(&mut command);
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self {
+            child,
+            stderr,
+            told: String::new(),
+            scratch,
+            out,
+            _folders: folders,
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits for the line that says that a phase is over. Whether it came.
+    fn is_past(&mut self, phase: &str) -> bool {
+        let mut line = String::new();
+        while self.stderr.read_line(&mut line).unwrap_or(0) > 0 {
+            self.told += &line;
+            if line.contains(phase) {
+                return true;
+            }
+            line.clear();
+        }
+        false
+    }
+
+    /// Waits for its end: the exit code, or none when it was killed.
+    fn end(&mut self) -> Option<i32> {
+        let _ = self.stderr.read_to_string(&mut self.told);
+        self.child.wait().unwrap().code()
+    }
+
+    /// The verdicts that cost points, if there is a report.
+    fn lowered(&self) -> Vec<String> {
+        let Ok(report) = fs::read_to_string(self.out.join("report.json")) else {
+            return Vec::new();
+        };
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let criteria = report["criteria"].as_array().unwrap().iter();
+        criteria
+            .filter(|one| one["verdict"] == "not_met" || one["verdict"] == "skipped")
+            .map(|one| one["id"].to_string())
+            .collect()
+    }
+
+    fn leaves_nothing(&self) {
+        assert_eq!(running_below(&self.scratch), 0, "{}", self.told);
+        let left: Vec<_> = fs::read_dir(&self.scratch)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name())
+            .filter(|name| name.to_string_lossy().starts_with("run-"))
+            .collect();
+        assert!(left.is_empty(), "{left:?} {}", self.told);
+    }
+}
+
+/// All that runs below a folder and whose command line has a word.
+fn processes(below: &Path, word: &str) -> Vec<Pid> {
+    let below = below.to_string_lossy().into_owned();
+    fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| {
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            line.contains(&below) && line.contains(word)
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(Pid::from_raw)
+        .collect()
+}
+
+#[test]
+fn a_postgres_that_is_killed_in_any_phase_is_nobodys_fault() {
+    if !postgres_is_here() {
+        return;
+    }
+    for phase in ["start Postgres", "seed", "ask the server", "the reference"] {
+        let mut run = Run::start(&specimen("solution"), |_| {});
+        assert!(run.is_past(phase), "{}", run.told);
+        std::thread::sleep(Duration::from_millis(300));
+        let postmasters = processes(&run.scratch, "postgres");
+        assert!(!postmasters.is_empty());
+        for pid in postmasters {
+            // One that ended meanwhile is as dead.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        assert_eq!(run.end(), Some(3), "{phase}: {}", run.told);
+        assert!(run.lowered().is_empty(), "{:?}", run.lowered());
+        assert!(run.told.contains("database"), "{phase}: {}", run.told);
+        run.leaves_nothing();
+    }
+}
+
+#[test]
+fn an_interrupt_or_a_termination_at_any_instant_ends_with_130_and_leaves_nothing() {
+    if !postgres_is_here() {
+        return;
+    }
+    for (number, signal) in [Signal::INT, Signal::TERM]
+        .into_iter()
+        .cycle()
+        .take(10)
+        .enumerate()
+    {
+        let mut run = Run::start(&specimen("solution"), |_| {});
+        std::thread::sleep(Duration::from_millis(20 + 790 * number as u64));
+        let _ = kill_process(run.pid(), signal);
+        let code = run.end();
+        // Before it listens for signals, it ends as any program does.
+        assert!(
+            code == Some(130) || number == 0 && code.is_none(),
+            "{number} {code:?} {}",
+            run.told
+        );
+        assert!(run.lowered().is_empty());
+        run.leaves_nothing();
+    }
+}
+
+#[test]
+fn after_a_kill_at_any_instant_the_next_run_cleans_up_and_grades() {
+    if !postgres_is_here() {
+        return;
+    }
+    let kills: u64 =
+        std::env::var("FEEDGRADE_TEST_KILLS").map_or(8, |kills| kills.parse().unwrap());
+    let scratch = tempfile::tempdir().unwrap();
+    let stranger = Command::new("sleep").arg("1000").spawn();
+    let mut seed = u64::from(std::process::id());
+    for _ in 0..kills {
+        let mut run = Run::start(&specimen("solution"), |command| {
+            command.env("FEEDGRADE_SCRATCH", scratch.path());
+        });
+        // Knuth's linear congruential generator.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        std::thread::sleep(Duration::from_millis((seed >> 33) % 9_000));
+        let _ = kill_process(run.pid(), Signal::KILL);
+        let _ = run.child.wait();
+        assert!(run.lowered().is_empty());
+    }
+    // A folder without a lock looks, for some seconds, like one that is just being made.
+    std::thread::sleep(Duration::from_secs(11));
+    let mut last = Run::start(&specimen("solution"), |command| {
+        command.env("FEEDGRADE_SCRATCH", scratch.path());
+    });
+    assert_eq!(last.end(), Some(0), "{}", last.told);
+    assert!(last.lowered().is_empty());
+    last.scratch = scratch.path().to_owned();
+    let asked = Instant::now();
+    while running_below(scratch.path()) > 0 && asked.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    last.leaves_nothing();
+    // Only what is its own.
+    let mut stranger = stranger.unwrap();
+    assert!(stranger.try_wait().unwrap().is_none());
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+/// A file system of a few MiB, gone at its end. `None` where this user may not mount one.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new(mib: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "small"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(folder))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_nobodys_fault_whenever_it_is_full() {
+    if !postgres_is_here() {
+        return;
+    }
+    for mib in [1, 8, 40, 64] {
+        let Some(small) = Small::new(mib) else {
+            return skip("mount", &"this user may not mount a small file system");
+        };
+        let mut run = Run::start(&specimen("solution"), |command| {
+            command.env("FEEDGRADE_SCRATCH", small.0.path());
+        });
+        run.scratch = small.0.path().to_owned();
+        assert_eq!(run.end(), Some(3), "{mib} MiB: {}", run.told);
+        assert!(run.lowered().is_empty(), "{:?}", run.lowered());
+        let says = [
+            "full",
+            "No space left",
+            "could not write",
+            "could not extend",
+        ];
+        assert!(
+            says.iter().any(|word| run.told.contains(word)),
+            "{mib} MiB: {}",
+            run.told
+        );
+        run.leaves_nothing();
+    }
+}
+
+#[test]
+fn a_full_disk_for_the_results_is_an_error_and_no_grade() {
+    let Some(small) = Small::new(1) else {
+        return skip("mount", &"this user may not mount a small file system");
+    };
+    fs::write(small.0.path().join("filler"), vec![0; 1 << 20]).unwrap_or_default();
+    let mut run = Run::start(&specimen("does-not-compile"), |command| {
+        command.args([
+            "--write".to_owned(),
+            format!("json={}", small.0.path().join("r.json").display()),
+        ]);
+    });
+    let code = run.end();
+    assert!(code == Some(3) || code == Some(2), "{code:?} {}", run.told);
+    assert!(run.told.contains("r.json"), "{}", run.told);
+}
+
+#[test]
+fn too_few_file_descriptors_are_nobodys_fault() {
+    if !postgres_is_here() {
+        return;
+    }
+    for most in [12, 24, 40] {
+        let feedgrade = assert_cmd::cargo::cargo_bin("feedgrade");
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(format!("ulimit -n {most}; exec \"$@\""))
+            .arg("sh")
+            .arg(feedgrade)
+            .args(["--content".as_ref(), fixtures().as_os_str()])
+            .args(["check", "--database", "local", "--out"])
+            .arg(folders[0].path())
+            .arg(specimen("solution"))
+            .env("FEEDGRADE_SCRATCH", folders[1].path())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Either it is enough, or it is no grade.
+        assert!(
+            matches!(output.status.code(), Some(0 | 3)),
+            "{most}: {told}"
+        );
+        assert_eq!(running_below(folders[1].path()), 0, "{told}");
+    }
+}
+
+#[test]
+fn dependencies_that_cannot_be_fetched_are_nobodys_fault() {
+    let submission = tempfile::tempdir().unwrap();
+    fs::create_dir(submission.path().join("src")).unwrap();
+    fs::write(submission.path().join("src/main.rs"), "fn main() {}").unwrap();
+    fs::write(submission.path().join("feedgrade.yaml"), "exercise: tiny\n").unwrap();
+    let manifest = "[package]\nname = \"far\"\nedition = \"2024\"\n[dependencies]\nitoa = \"1\"\n[workspace]\n";
+    fs::write(submission.path().join("Cargo.toml"), manifest).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let mut run = Run::start(submission.path(), |command| {
+        command
+            .env("CARGO_HOME", home.path())
+            .env("CARGO_NET_RETRY", "0")
+            .env("HTTPS_PROXY", "http://127.0.0.1:1")
+            .env("https_proxy", "http://127.0.0.1:1");
+    });
+    assert_eq!(run.end(), Some(3), "{}", run.told);
+    assert!(
+        run.told.contains("fetch the submission's dependencies"),
+        "{}",
+        run.told
+    );
+    assert!(run.lowered().is_empty());
+    run.leaves_nothing();
+}
