@@ -214,6 +214,15 @@ impl<'a> Workshop<'a> {
             .await
     }
 
+    /// Writes the package's lock file, or anew when it does not fit: a confined build cannot. Runs
+    /// nothing of the package's own.
+    async fn lock(&self, package: &Path) -> Result<bool> {
+        let fetched = cargo(package, &["fetch", "--offline"])
+            .run(self.scratch, FETCH)
+            .await?;
+        Ok(fetched.exit.is_success())
+    }
+
     /// The toolchain's own cargo, which sees the package, the toolchain and the downloaded sources,
     /// and changes nothing but `target`. Credentials are not among what it sees.
     fn confined(&self, package: &Path, target: &Path, seconds: u64) -> Command {
@@ -268,6 +277,7 @@ impl<'a> Workshop<'a> {
             .context("write a package to try cargo on")?;
         fs::write(package.join("src/main.rs"), "fn main() {}\n")
             .context("write a package to try cargo on")?;
+        self.lock(&package).await?;
         let target = scratch.new_folder("self-test-target")?;
         let tried = self.build(&package, &target, &[], 120).await?;
         ensure!(

@@ -5,13 +5,21 @@
 //! in the kernel's documentation.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-const PREFIX: &str = "feedgrade-";
+use crate::scratch;
+
+/// How the names of all groups begin that belong to runs of this scratch folder: runs of another one
+/// are not known here to be alive.
+fn prefix() -> Option<String> {
+    let base = fs::metadata(scratch::base().ok()?).ok()?;
+    Some(format!("feedgrade-{:x}-{:x}-", base.dev(), base.ino()))
+}
 
 /// A control group: a folder of the kernel's in each hierarchy. Dropping it ends all that is in it.
 #[derive(Debug)]
@@ -39,7 +47,8 @@ impl Cgroup {
     #[must_use]
     pub fn new(session: &str, memory: u64, processes: u32) -> Option<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{PREFIX}{session}-{}", MADE.fetch_add(1, Ordering::Relaxed));
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}{session}-{number}", prefix()?);
         let parents = parents();
         let mut group = Self {
             version: parents.version,
@@ -122,17 +131,19 @@ impl Drop for Cgroup {
     }
 }
 
-/// Ends what killed runs left in groups, and removes those. `is_alive` tells whether the run of a
-/// session still is.
-pub fn sweep(is_alive: impl Fn(&str) -> bool) {
+/// Ends what killed runs left in groups, and removes those.
+pub fn sweep() {
+    let Some(prefix) = prefix() else { return };
     for parent in parents().folders {
         for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let session = name
-                .strip_prefix(PREFIX)
+                .strip_prefix(&prefix)
                 .and_then(|rest| rest.rsplit_once('-'))
                 .map(|(session, _)| session);
-            if session.is_some_and(|session| session.starts_with("run-") && !is_alive(session)) {
+            if session
+                .is_some_and(|session| session.starts_with("run-") && !scratch::is_alive(session))
+            {
                 remove(&entry.path());
             }
         }

@@ -146,7 +146,13 @@ async fn apply_file(
             clone.end_sessions().await?;
             return Ok(Err(fault(String::new())));
         };
-        if let Err(message) = answer(outcome)? {
+        let outcome = match answer(outcome) {
+            Ok(outcome) => outcome,
+            // Its session is gone. Where the database is not, it was the statement that ended it.
+            Err(error) if clone.is_alive().await => Err(format!("{error:#}")),
+            Err(error) => return Err(error),
+        };
+        if let Err(message) = outcome {
             return Ok(Err(fault(message)));
         }
         if applied.len() < KEPT {

@@ -124,6 +124,9 @@ impl Dependencies {
             fs::create_dir_all(path.parent().unwrap_or(&package)).context("write a stand-in")?;
             fs::write(&path, code).context("write a stand-in")?;
         }
+        if !workshop.lock(&package).await? {
+            return Ok(None);
+        }
         let draft = cache.draft()?;
         let finished = workshop
             .build(&package, draft.path(), &[], DEADLINE)

@@ -230,7 +230,7 @@ pub(super) fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence)> {
 
 /// Cleans up after runs that were killed. What cannot be cleaned up is said and stops nothing.
 pub(super) fn sweep(console: &Console) {
-    cgroup::sweep(scratch::is_alive);
+    cgroup::sweep();
     match scratch::sweep(process::kill_tree) {
         Ok(swept) if swept.is_empty() => {}
         Ok(swept) => console.line(&format!(

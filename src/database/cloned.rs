@@ -163,6 +163,11 @@ impl ClonedDatabase {
             .await
     }
 
+    /// Whether the database still answers its superuser.
+    pub(crate) async fn is_alive(&self) -> bool {
+        self.inner.run("SELECT 1").await.is_ok()
+    }
+
     /// Ends every session of the submission's role.
     pub(crate) async fn end_sessions(&self) -> Result<()> {
         let sql = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = $1";

@@ -50,9 +50,13 @@ impl Session {
     ) -> Result<Self> {
         let session = Self {
             // In the startup packet, so that it beats what the database and the role say.
-            options: options
-                .application_name(APPLICATION)
-                .options([("search_path", "pg_catalog")]),
+            options: options.application_name(APPLICATION).options([
+                ("search_path", "pg_catalog"),
+                // Else a submission's `ALTER DATABASE … SET statement_timeout = 1` ends this
+                // session before it is set to anything.
+                ("statement_timeout", "0"),
+                ("lock_timeout", "0"),
+            ]),
             settings,
             slot: Mutex::new(None),
         };

@@ -154,6 +154,10 @@ pub(super) async fn bad_migrations_stop_at_their_first_error(
         Migrations::Failed { line: 1, error, .. } if error.contains("COMMIT is missing")
     ));
     assert!(matches!(
+        apply(&at, "away", &[("1.sql", b"SELECT 1;\nSELECT pg_terminate_backend(pg_backend_pid());")], 9).await,
+        Migrations::Failed { line: 2, error, .. } if error.contains("terminating connection")
+    ));
+    assert!(matches!(
         apply(&at, "power", &[("1.sql", b"ALTER SYSTEM SET fsync = on;")], 9).await,
         Migrations::Failed { error, .. } if error.contains("permission denied")
     ));
