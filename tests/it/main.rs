@@ -14,6 +14,7 @@ mod load;
 mod loadtest;
 mod main_job;
 mod probing;
+mod sheet;
 mod shipped_rubric;
 mod skip;
 mod stopping;
