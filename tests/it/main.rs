@@ -5,6 +5,7 @@
 mod bad_input;
 mod batch;
 mod builds;
+mod ci;
 mod counting_server;
 mod database;
 mod formats;
