@@ -451,11 +451,7 @@ fn a_class_is_graded_in_parts_by_the_workflow_and_merged() {
             content().display()
         );
         fs::write(wrapped.join("feedgrade"), script).unwrap();
-        Command::new("chmod")
-            .arg("+x")
-            .arg(wrapped.join("feedgrade"))
-            .status()
-            .unwrap();
+        make_executable(&wrapped.join("feedgrade"));
         let on_path = read(&runner.path("path"));
         assert!(
             on_path.trim_end().ends_with("feedgrade-program/bin"),
@@ -477,19 +473,9 @@ fn a_class_is_graded_in_parts_by_the_workflow_and_merged() {
     }
     let mut runner = Runner::new();
     copy(parts.path(), &runner.path("workspace/parts"));
-    let script = format!(
-        "#!/bin/sh\nexec '{}' --content '{}' \"$@\"\n",
-        program().display(),
-        content().display()
-    );
-    let bin = runner.path("temp/feedgrade");
-    fs::write(&bin, script).unwrap();
-    Command::new("chmod").arg("+x").arg(&bin).status().unwrap();
-    fs::write(
-        runner.path("path"),
-        runner.path("temp").to_str().unwrap().to_owned() + "\n",
-    )
-    .unwrap();
+    feedgrade_on_path(&runner.path("temp"));
+    let temp = runner.path("temp").to_str().unwrap().to_owned();
+    fs::write(runner.path("path"), temp + "\n").unwrap();
     for step in workflow["jobs"]["class"]["steps"].as_array().unwrap() {
         if step["run"].is_string() {
             assert_eq!(runner.run(step), 0, "{}", runner.log);
@@ -503,6 +489,129 @@ fn a_class_is_graded_in_parts_by_the_workflow_and_merged() {
     );
 }
 
+/// A `feedgrade` on a folder of its own that takes the exercise of these tests.
+fn feedgrade_on_path(folder: &Path) -> String {
+    let script = format!(
+        "#!/bin/sh\nexec '{}' --content '{}' \"$@\"\n",
+        program().display(),
+        content().display()
+    );
+    fs::write(folder.join("feedgrade"), script).unwrap();
+    make_executable(&folder.join("feedgrade"));
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
+}
+
+/// A file that runs the built program, which is too big to be packed again and again.
+fn program_for(path: &Path) {
+    fs::write(
+        path,
+        format!("#!/bin/sh\nexec '{}' \"$@\"\n", program().display()),
+    )
+    .unwrap();
+    make_executable(path);
+}
+
+fn make_executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The parts of a class of two, merged.
+fn merged(folder: &Path, path: &str) -> Value {
+    let out = folder.join("whole");
+    let merged = Command::new("feedgrade")
+        .env("PATH", path)
+        .args(["merge", "--exit-zero", "--out"])
+        .arg(&out)
+        .args([1, 2].map(|part| folder.join(format!("results/part-{part}"))))
+        .output()
+        .unwrap();
+    assert!(merged.status.success(), "{}", told(&merged));
+    json(&out.join("batch.json"))
+}
+
+fn class_of_two(folder: &Path) {
+    for name in ["ann", "ben"] {
+        copy(
+            &specimen("does-not-compile"),
+            &folder.join("submissions").join(name),
+        );
+    }
+}
+
+#[test]
+fn each_task_of_a_slurm_array_grades_its_part() {
+    if !all_here(&["local", "bash"]) {
+        return;
+    }
+    let machine = tempfile::tempdir().unwrap();
+    let folder = machine.path();
+    class_of_two(folder);
+    let path = feedgrade_on_path(folder);
+    for task in ["1", "2"] {
+        let part = Command::new("bash")
+            .arg(root().join("ci/slurm.sh"))
+            .args([folder.join("submissions"), folder.join("results")])
+            .env("PATH", &path)
+            .env("TMPDIR", folder)
+            .env("SLURM_ARRAY_TASK_ID", task)
+            .env("SLURM_ARRAY_TASK_COUNT", "2")
+            .output()
+            .unwrap();
+        assert!(part.status.success(), "{}", told(&part));
+    }
+    assert_eq!(merged(folder, &path)["counts"]["failed"], 2);
+    let usage = Command::new("bash")
+        .arg(root().join("ci/slurm.sh"))
+        .output()
+        .unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn each_pod_of_an_indexed_job_grades_its_part_and_their_number_is_said_alike() {
+    if !all_here(&["local", "bash"]) {
+        return;
+    }
+    let machine = tempfile::tempdir().unwrap();
+    let folder = machine.path();
+    class_of_two(folder);
+    let path = feedgrade_on_path(folder);
+    let job = yaml(&root().join("ci/kubernetes.yaml"));
+    let pod = &job["spec"]["template"]["spec"]["containers"][0];
+    let count = pod["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|v| v["name"] == "COMPLETIONS");
+    let count = count.unwrap()["value"].as_str().unwrap();
+    assert_eq!(job["spec"]["completions"].to_string(), count);
+    assert_eq!(pod["command"], serde_json::json!(["bash", "-euc"]));
+    // The volume is mounted at the root of the pod.
+    let script = pod["args"][0].as_str().unwrap();
+    let script = script.replace("/class", folder.to_str().unwrap());
+    for index in ["0", "1"] {
+        let part = Command::new("bash")
+            .args(["-euc", &script])
+            .env("PATH", &path)
+            .env("FEEDGRADE_SCRATCH", folder.join("scratch"))
+            .env("JOB_COMPLETION_INDEX", index)
+            .env("COMPLETIONS", "2")
+            .output()
+            .unwrap();
+        assert!(part.status.success(), "{}", told(&part));
+    }
+    assert_eq!(merged(folder, &path)["counts"]["failed"], 2);
+    if all_here(&["kubernetes-validate"]) {
+        let checked = Command::new("kubernetes-validate")
+            .arg("--strict")
+            .arg(root().join("ci/kubernetes.yaml"))
+            .output()
+            .unwrap();
+        assert!(checked.status.success(), "{}", told(&checked));
+    }
+}
+
 /// The bundle of Classroom 50, run in a checkout.
 fn classroom50(checkout: &Path, variables: &[(&str, &str)]) -> Output {
     let bundle = tempfile::tempdir().unwrap();
@@ -512,8 +621,7 @@ fn classroom50(checkout: &Path, variables: &[(&str, &str)]) -> Output {
     )
     .unwrap();
     copy(&content(), &bundle.path().join("content"));
-    let packed = bundle.path().join("feedgrade");
-    fs::copy(program(), &packed).unwrap();
+    program_for(&bundle.path().join("feedgrade"));
     Command::new("python3")
         .arg(bundle.path().join("autograder.py"))
         .current_dir(checkout)
@@ -583,11 +691,12 @@ fn gradescope_builds_its_image_and_gets_results_of_every_submission() {
     let machine = tempfile::tempdir().unwrap();
     let base = machine.path().join("autograder");
     let zip = machine.path().join("autograder.zip");
+    program_for(&machine.path().join("feedgrade"));
     let packed = Command::new("bash")
         .arg(root().join("ci/gradescope/pack.sh"))
         .arg(&zip)
         .arg("--program")
-        .arg(program())
+        .arg(machine.path().join("feedgrade"))
         .arg("--content")
         .arg(content())
         .output()
@@ -610,11 +719,7 @@ fn gradescope_builds_its_image_and_gets_results_of_every_submission() {
             .unwrap()
     };
     // Unpacking with Python's own program loses what may be executed.
-    Command::new("chmod")
-        .arg("+x")
-        .arg(source.join("feedgrade"))
-        .status()
-        .unwrap();
+    make_executable(&source.join("feedgrade"));
     let set_up = run("setup.sh");
     assert!(set_up.status.success(), "{}", told(&set_up));
 
