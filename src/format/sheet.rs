@@ -146,7 +146,7 @@ fn notes(class: &Class, found: &Found<'_>, changed: &[String], locked: &[String]
     let mut notes = Vec::new();
     let mut note = |what: &str, of: &[String]| {
         if !of.is_empty() {
-            notes.push(format!("{what}: {}", listed(of)));
+            notes.push(format!("{what}: {}", of.join(", ")));
         }
     };
     note("other points than the sheet had", changed);
