@@ -9,6 +9,7 @@ mod machine;
 mod proof;
 mod results;
 mod rubric;
+mod sheet;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -59,6 +60,9 @@ enum Command {
     Merge(batch::MergeArgs),
     /// Tells what changed between two results of a class, for whom, and why.
     Diff(batch::DiffArgs),
+    /// Fills in a class's points in the sheet that an instructor exported.
+    #[command(subcommand)]
+    Sheet(sheet::SheetCommand),
     /// Sends load to a server and measures what comes back.
     Loadtest(LoadtestArgs),
     /// Lists, proves and describes exercises.
@@ -102,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Batch(args) => batch::batch(&args, &content, &console),
         Command::Merge(args) => batch::merge(&args, &content, &console),
         Command::Diff(args) => batch::diff(&args, &console),
+        Command::Sheet(command) => sheet::sheet(command, &console),
         Command::Loadtest(args) => machine::loadtest(args, &console),
         Command::Exercise(command) => exercise::exercise(command, &content, &console),
         Command::Rubric(command) => rubric::rubric(command, &content, &console),

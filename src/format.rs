@@ -28,6 +28,7 @@ pub mod prairielearn;
 pub mod classroom;
 pub mod classroom50;
 pub mod class;
+pub mod sheet;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -35,7 +35,8 @@
 //! grade (all verdicts) · report (grade, evidence, where and when) · format (a way to write
 //! reports) · backend (a way to get a Postgres) · specimen (a known submission with its expected
 //! verdicts) · batch (many submissions) · class (what a batch found, a row a member) · shard (a part
-//! of a class, for one of several machines).
+//! of a class, for one of several machines) · sheet (a table that an instructor exported, which is
+//! filled in).
 //!
 //! # Modules
 //!

@@ -10,6 +10,8 @@ use feedgrade::format::{
 use feedgrade::grade::Verdict;
 use feedgrade::report::Report;
 
+use crate::skip::skip;
+
 const FIXTURES: [&str; 5] = [
     "passed",
     "failed-starter",
@@ -239,6 +241,27 @@ fn junit_is_read_back_with_unique_names() {
         let names: std::collections::BTreeSet<&str> =
             cases.iter().map(|case| case.name.as_str()).collect();
         assert_eq!(names.len(), report(name).criteria.len(), "{name}");
+    }
+}
+
+/// The schema of Jenkins' xUnit plugin travels in pytest's source as
+/// `testing/example_scripts/junit-10.xsd`; `FEEDGRADE_JUNIT_SCHEMA` says where it is.
+#[test]
+fn junit_keeps_the_schema_of_jenkins() {
+    let Some(schema) = std::env::var_os("FEEDGRADE_JUNIT_SCHEMA").filter(|path| !path.is_empty())
+    else {
+        return skip("junit-schema", &"FEEDGRADE_JUNIT_SCHEMA names no file");
+    };
+    for name in FIXTURES {
+        let checked = assert_cmd::Command::new("xmllint")
+            .args(["--noout", "--schema"])
+            .arg(&schema)
+            .arg("-")
+            .write_stdin(rendered(Format::Junit, name))
+            .output()
+            .unwrap_or_else(|error| panic!("run xmllint, of Debian's libxml2-utils: {error}"));
+        let told = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{told}");
     }
 }
 
