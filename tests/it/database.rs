@@ -167,6 +167,7 @@ async fn keeps_the_contract(database: &Database, scratch: &Scratch) {
     hostile::settings_of_a_submission_do_not_move_the_grader(database).await;
     hostile::functions_of_a_submission_do_not_move_the_grader(database).await;
     hostile::rights_of_a_submission_do_not_move_the_grader(database).await;
+    hostile::what_a_submission_keeps_busy_stays_its_own_matter(database).await;
     migrations::good_migrations_are_applied_as_psql_would(database, scratch).await;
     migrations::bad_migrations_stop_at_their_first_error(database, scratch).await;
 }

@@ -8,10 +8,16 @@ use feedgrade::check::answer::grader::Grader;
 use feedgrade::check::answer::rule::Mark;
 use feedgrade::content::{Assignment, Content};
 use feedgrade::evidence::{Build, BuildOutcome, Confined, Environment, Evidence, VERSION};
+use feedgrade::exercise::Exercise;
+use feedgrade::format::{self, Format};
 use feedgrade::grade::Grade;
 use feedgrade::judge::judge;
 use feedgrade::marks;
+use feedgrade::query_plan::{Node, QueryPlan};
+use feedgrade::report::report;
+use feedgrade::rubric::Rubric;
 use feedgrade::submission::{AnswersFile, MAX_ANSWERS_BYTES};
+use feedgrade::yaml::Source;
 
 static ASSIGNMENT: LazyLock<Assignment> = LazyLock::new(|| {
     Content::Embedded
@@ -71,7 +77,7 @@ pub(super) fn answers_file(bytes: &[u8]) -> Grade {
         }
     }
     if let Some(list) = marks::review_list("a", &grade) {
-        let source = feedgrade::yaml::Source {
+        let source = Source {
             name: "review.yaml".into(),
             text: list,
         };
@@ -95,6 +101,99 @@ pub(super) fn one_answer(question: u8, text: &str) -> Mark {
     }
     judged.mark
 }
+
+/// Any bytes as an `exercise.yaml` and as a rubric: read, and used when they are one.
+///
+/// # Panics
+/// When a mistake in them has no message.
+pub(super) fn authors_file(bytes: &[u8]) {
+    let source = Source {
+        name: "any.yaml".into(),
+        text: String::from_utf8_lossy(bytes).into_owned(),
+    };
+    let Assignment {
+        exercise, material, ..
+    } = &*ASSIGNMENT;
+    if let Err(error) = Exercise::parse(&source) {
+        assert!(!format!("{error:#}").is_empty());
+    }
+    match Rubric::parse(&source, exercise) {
+        Err(error) => assert!(!format!("{error:#}").is_empty()),
+        Ok(rubric) => {
+            let grader = Grader::new(&rubric.answers, exercise, material);
+            let _ = grader.judge("q1", "Each request opens a new pool of its own.");
+            let _ = judge(exercise, &rubric, material, &evidence(AnswersFile::Missing));
+        }
+    }
+}
+
+/// Any bytes as what EXPLAIN gave.
+pub(super) fn plan(bytes: &[u8]) {
+    let Ok(json) = serde_json::from_slice(bytes) else {
+        return;
+    };
+    if let Ok(plan) = QueryPlan::parse(&json) {
+        let nodes = plan.nodes();
+        assert!(!nodes.is_empty());
+        let told =
+            |node: &&Node| node.is_sequential_scan() || node.is_sort() || node.reads("posts");
+        let _ = nodes.iter().filter(|node| told(node)).count();
+    }
+}
+
+/// Any bytes as an `evidence.json`: judged by today's rubric, and written in every format.
+///
+/// # Panics
+/// When a promise of grading does not hold.
+pub(super) fn evidence_file(bytes: &[u8]) {
+    let Ok(evidence) = serde_json::from_slice::<Evidence>(bytes) else {
+        return;
+    };
+    let Assignment {
+        exercise,
+        rubric,
+        material,
+    } = &*ASSIGNMENT;
+    let grade = judge(exercise, rubric, material, &evidence);
+    for criterion in &grade.criteria {
+        assert!(criterion.points <= criterion.max_points);
+    }
+    let report = report(exercise, &evidence, grade);
+    for format in Format::ALL {
+        // A format may refuse what it cannot hold, in words.
+        if let Err(error) = format::render(format, &report, None) {
+            assert!(!format!("{error:#}").is_empty());
+        }
+    }
+}
+
+/// Any text as the Results table of a submission that was measured.
+pub(super) fn results_table(text: &str) {
+    static MEASURED: LazyLock<Evidence> = LazyLock::new(|| {
+        serde_json::from_str(SOLUTION).unwrap_or_else(|error| panic!("{error:?}"))
+    });
+    let Assignment {
+        exercise,
+        rubric,
+        material,
+    } = &*ASSIGNMENT;
+    let evidence = Evidence {
+        answers: AnswersFile::Text {
+            text: format!("## Results\n\n{text}\n"),
+            utf8: true,
+        },
+        ..MEASURED.clone()
+    };
+    let grade = judge(exercise, rubric, material, &evidence);
+    let results = grade
+        .criteria
+        .iter()
+        .find(|one| one.id == "answers.results");
+    assert!(results.is_some_and(|one| one.points == one.max_points || one.reason.is_some()));
+}
+
+/// Evidence of a run of the solution.
+pub(super) const SOLUTION: &str = include_str!("../fixtures/evidence/solution.json");
 
 /// Measures answers as an author would.
 #[must_use]

@@ -12,6 +12,7 @@ mod database;
 mod faults;
 mod formats;
 mod hostile;
+mod hostile_files;
 mod hostile_text;
 mod load;
 mod loadtest;

@@ -163,3 +163,56 @@ pub(super) async fn rights_of_a_submission_do_not_move_the_grader(database: &Dat
     assert!(clone.schema_fingerprint().await.is_ok());
     clone.close().await.unwrap();
 }
+
+pub(super) async fn what_a_submission_keeps_busy_stays_its_own_matter(database: &Database) {
+    let clone = database.clone("busy").await.unwrap();
+    let url = clone.env()[0].1.clone();
+    let before = clone.digest(DIGEST).await.unwrap().unwrap();
+    // Every connection that there is.
+    let mut taken = Vec::new();
+    while let Ok(connection) = connect(&url).await {
+        taken.push(connection);
+    }
+    assert!(taken.len() > 80, "{}", taken.len());
+    assert_eq!(clone.digest(DIGEST).await.unwrap().unwrap(), before);
+    assert!(clone.rows("SELECT 1").await.unwrap().is_ok());
+    // An open transaction that locks the table.
+    let mut holder = taken.pop().unwrap();
+    execute(
+        &mut holder,
+        "BEGIN; LOCK TABLE posts IN ACCESS EXCLUSIVE MODE",
+    )
+    .await
+    .unwrap();
+    let told = clone.digest(DIGEST).await.unwrap().unwrap_err();
+    assert!(told.contains("lock timeout"), "{told}");
+    clone.close().await.unwrap();
+
+    // The table swapped for a view, an operator of the same name, a trigger that deletes.
+    let clone = database.clone("swapped").await.unwrap();
+    let mut connection = connect(&clone.env()[0].1).await.unwrap();
+    execute(
+        &mut connection,
+        "CREATE FUNCTION public.never(bigint, integer) RETURNS boolean IMMUTABLE LANGUAGE sql \
+         AS 'SELECT false'; \
+         CREATE OPERATOR public.> (LEFTARG = bigint, RIGHTARG = integer, FUNCTION = public.never); \
+         CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         DELETE FROM posts WHERE id = NEW.id; RETURN NULL; END $$; \
+         CREATE TRIGGER gone AFTER INSERT ON posts FOR EACH ROW EXECUTE FUNCTION gone()",
+    )
+    .await
+    .unwrap();
+    let all = clone
+        .rows("SELECT count(*) AS n FROM posts WHERE id > 0")
+        .await;
+    assert_eq!(all.unwrap().unwrap()[0]["n"], before["count"]);
+    execute(
+        &mut connection,
+        "ALTER TABLE posts RENAME TO hidden; \
+         CREATE VIEW posts AS SELECT * FROM hidden WHERE id % 2 = 0",
+    )
+    .await
+    .unwrap();
+    assert_ne!(clone.digest(DIGEST).await.unwrap().unwrap(), before);
+    clone.close().await.unwrap();
+}
