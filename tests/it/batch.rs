@@ -487,7 +487,7 @@ fn what_cannot_be_a_class_is_told_in_one_sentence() {
 #[test]
 fn a_folder_that_vanishes_meanwhile_is_a_row_and_stops_nobody() {
     let dir = cheap(&["ann", "ben", "cid"]);
-    // The first one's build removes the second one's folder.
+    // The first one's build removes the second one's folder, which it could not if it was confined.
     let gone = dir.path().join("ben");
     let script = format!(
         "fn main() {{ let _ = std::fs::remove_dir_all({:?}); }}",
@@ -495,7 +495,11 @@ fn a_folder_that_vanishes_meanwhile_is_a_row_and_stops_nobody() {
     );
     fs::write(dir.path().join("ann/build.rs"), script).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let output = batch(dir.path(), out.path(), &["--jobs", "1"]);
+    let output = batch(
+        dir.path(),
+        out.path(),
+        &["--jobs", "1", "--isolation", "none"],
+    );
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     let standings = standings(out.path());
     assert_eq!(

@@ -25,12 +25,16 @@ struct Run {
 
 impl Run {
     fn start(submission: &Path, more: impl FnOnce(&mut Command)) -> Self {
+        Self::start_with("local", submission, more)
+    }
+
+    fn start_with(database: &str, submission: &Path, more: impl FnOnce(&mut Command)) -> Self {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let [scratch, out] = folders.each_ref().map(|folder| folder.path().to_owned());
         let mut command = Command::new(assert_cmd::cargo::cargo_bin("feedgrade"));
         command
             .args(["--content".as_ref(), fixtures().as_os_str()])
-            .args(["check", "--database", "local", "--out"])
+            .args(["check", "--database", database, "--out"])
             .args([out.as_path(), submission])
             .env("FEEDGRADE_SCRATCH", &scratch)
             .stdout(Stdio::null())
@@ -117,7 +121,12 @@ fn a_postgres_that_is_killed_in_any_phase_is_nobodys_fault() {
     if !postgres_is_here() {
         return;
     }
-    for phase in ["start Postgres", "seed", "ask the server", "the reference"] {
+    for phase in [
+        "start Postgres",
+        "seed",
+        "ask the server",
+        "stage short: the reference",
+    ] {
         let mut run = Run::start(&specimen("solution"), |_| {});
         assert!(run.is_past(phase), "{}", run.told);
         std::thread::sleep(Duration::from_millis(300));
@@ -132,6 +141,51 @@ fn a_postgres_that_is_killed_in_any_phase_is_nobodys_fault() {
         assert!(run.told.contains("database"), "{phase}: {}", run.told);
         run.leaves_nothing();
     }
+}
+
+/// All containers of runs whose scratch folders are below a folder, removed whatever they do.
+#[cfg(feature = "docker")]
+async fn remove_containers(scratch: &Path) -> usize {
+    use testcontainers::bollard::query_parameters::{
+        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    };
+    let docker = testcontainers::core::client::docker_client_instance()
+        .await
+        .unwrap();
+    let mut removed = 0;
+    for run in fs::read_dir(scratch).unwrap().flatten() {
+        let label = format!("feedgrade.session={}", run.file_name().to_string_lossy());
+        let filters = std::collections::HashMap::from([("label".to_owned(), vec![label])]);
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&filters);
+        for container in docker.list_containers(Some(options.build())).await.unwrap() {
+            let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
+            let id = container.id.unwrap();
+            docker
+                .remove_container(&id, Some(options.build()))
+                .await
+                .unwrap();
+            removed += 1;
+        }
+    }
+    removed
+}
+
+#[cfg(feature = "docker")]
+#[tokio::test]
+async fn a_container_that_is_removed_under_load_is_nobodys_fault() {
+    let mut run = Run::start_with("container", &specimen("solution"), |_| {});
+    if !run.is_past("stage short: the reference") {
+        return skip("container", &run.told);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(remove_containers(&run.scratch).await > 0);
+    assert_eq!(run.end(), Some(3), "{}", run.told);
+    assert!(run.lowered().is_empty(), "{:?}", run.lowered());
+    assert!(run.told.contains("database"), "{}", run.told);
+    run.leaves_nothing();
+    assert_eq!(remove_containers(&run.scratch).await, 0);
 }
 
 #[test]
@@ -149,9 +203,9 @@ fn an_interrupt_or_a_termination_at_any_instant_ends_with_130_and_leaves_nothing
         std::thread::sleep(Duration::from_millis(20 + 790 * number as u64));
         let _ = kill_process(run.pid(), signal);
         let code = run.end();
-        // Before it listens for signals, it ends as any program does.
+        // Before it listens for signals it does with them what its parent does: ends, or ignores them.
         assert!(
-            code == Some(130) || number == 0 && code.is_none(),
+            code == Some(130) || number == 0 && code.is_none_or(|code| code == 0),
             "{number} {code:?} {}",
             run.told
         );
