@@ -282,8 +282,13 @@ impl<'a> Workshop<'a> {
         let tried = self.build(&package, &target, &[], 120).await?;
         ensure!(
             tried.exit.is_success(),
-            "this machine cannot build an empty program: {}",
-            last_lines(&tried.stderr, 3)
+            "this machine cannot build an empty program: {}{}",
+            last_lines(&tried.stderr, 3),
+            if self.isolation.confines() {
+                "\nIf it can with --isolation none, its compiler needs what confined builds cannot see."
+            } else {
+                ""
+            }
         );
         Ok(())
     }

@@ -101,7 +101,7 @@ const TOOLS: [&str; 8] = [
     "/usr/include",
     "/usr/local/bin",
     "/usr/local/include",
-    "/usr/share/pkgconfig",
+    "/usr/share",
     "/etc/alternatives",
 ];
 
@@ -408,9 +408,6 @@ mod linux {
         libc::SYS_setregid,
         libc::SYS_setfsuid,
         libc::SYS_setfsgid,
-        libc::SYS_mknodat,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_mknod,
         #[cfg(target_arch = "x86_64")]
         libc::SYS_iopl,
         #[cfg(target_arch = "x86_64")]
@@ -461,13 +458,17 @@ mod linux {
     fn filters(confinement: &Confinement) -> Result<Vec<BpfProgram>> {
         use SeccompCmpOp::{Eq, MaskedEq, Ne};
         let unsigned = |flag: libc::c_int| u64::from(flag.cast_unsigned());
-        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED
-            .iter()
-            .chain(OWNERS)
-            .map(|call| (*call, Vec::new()))
-            .collect();
-        if !confinement.changes_modes {
-            rules.extend(MODES.iter().map(|call| (*call, Vec::new())));
+        let all = |calls: &[libc::c_long]| -> BTreeMap<i64, Vec<SeccompRule>> {
+            calls.iter().map(|call| (*call, Vec::new())).collect()
+        };
+        let mut rules = all(REFUSED);
+        let mut pretended = BTreeMap::new();
+        if confinement.changes_modes {
+            // Tools that unpack as root give files to their former owners, and stop where they cannot.
+            pretended = all(OWNERS);
+        } else {
+            rules.extend(all(MODES));
+            rules.extend(all(OWNERS));
         }
         let has_network = !(confinement.listen.is_empty() && confinement.connect.is_empty());
         let (inet, inet6) = (unsigned(libc::AF_INET), unsigned(libc::AF_INET6));
@@ -526,10 +527,11 @@ mod linux {
         };
         // Its flags are behind a pointer; whoever calls it takes `clone` where it is not there.
         let newer = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-        Ok(vec![
-            compile(rules, libc::EACCES)?,
-            compile(newer, libc::ENOSYS)?,
-        ])
+        let mut filters = vec![compile(rules, libc::EACCES)?, compile(newer, libc::ENOSYS)?];
+        if !pretended.is_empty() {
+            filters.push(compile(pretended, 0)?);
+        }
+        Ok(filters)
     }
 
     /// Confines this very process, tells what came of it on stdout, and ends it.
