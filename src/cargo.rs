@@ -5,6 +5,7 @@
 //! submission's binary for this one's.
 
 mod dependencies;
+mod sources;
 
 use std::fmt::Write;
 use std::fs;
@@ -101,6 +102,9 @@ pub async fn build(
         Ok(manifest) => manifest,
         Err(error) => return Ok(failed(format!("Cargo.toml: {error}"))),
     };
+    if let Some(reason) = sources::refused(package) {
+        return Ok(refused(reason));
+    }
     stand_alone(package, &manifest)?;
     // Offline and without dependencies, only the manifest itself can be wrong.
     let checked = cargo(
@@ -124,13 +128,13 @@ pub async fn build(
     };
     on_progress("compiling");
     let json = ["--message-format=json"];
+    let before = oom_kills();
     let finished = workshop.build(package, target, &json, spec.seconds).await?;
-    let is_machines = !matches!(
+    if !matches!(
         finished.exit,
         Exit::Code(0) | Exit::TimedOut | Exit::Over(_)
-    );
-    if is_machines {
-        workshop.can_build(&finished).await?;
+    ) {
+        workshop.can_build(before).await?;
     }
     let (outcome, binary) = outcome(&finished, package, target, spec.seconds);
     let build = Build {
@@ -164,8 +168,6 @@ struct Workshop<'a> {
     sysroot: PathBuf,
     /// Where downloaded sources are.
     cargo_home: PathBuf,
-    /// For temporary files.
-    tmp: PathBuf,
 }
 
 impl<'a> Workshop<'a> {
@@ -187,7 +189,6 @@ impl<'a> Workshop<'a> {
             scratch,
             sysroot: asked.stdout.trim().into(),
             cargo_home,
-            tmp: scratch.new_folder("build-tmp")?,
         })
     }
 
@@ -202,7 +203,7 @@ impl<'a> Workshop<'a> {
         fs::create_dir_all(target).with_context(|| format!("make {}", target.display()))?;
         let args = ["build", "--release", "--offline"];
         let command = if self.isolation.confines() {
-            self.confined(package, target, seconds).args(args)
+            self.confined(package, target, seconds)?.args(args)
         } else {
             cargo(package, &args)
         };
@@ -225,7 +226,9 @@ impl<'a> Workshop<'a> {
 
     /// The toolchain's own cargo, which sees the package, the toolchain and the downloaded sources,
     /// and changes nothing but `target`. Credentials are not among what it sees.
-    fn confined(&self, package: &Path, target: &Path, seconds: u64) -> Command {
+    fn confined(&self, package: &Path, target: &Path, seconds: u64) -> Result<Command> {
+        // New for each build: what the one before left in it is its own matter.
+        let tmp = self.scratch.new_folder("build-tmp")?;
         let bin = self.sysroot.join("bin");
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let paths = std::iter::once(bin.clone()).chain(std::env::split_paths(&paths));
@@ -233,42 +236,32 @@ impl<'a> Workshop<'a> {
             package.to_owned(),
             self.sysroot.clone(),
             self.cargo_home.join("registry"),
-            self.cargo_home.join("git"),
             self.cargo_home.join("config.toml"),
             self.cargo_home.join("config"),
         ];
-        let confinement = Confinement::of_build(self.spec, &read, &[target, &self.tmp], seconds);
-        Command::new(bin.join("cargo"), package)
+        let confinement = Confinement::of_build(self.spec, &read, &[target, &tmp], seconds);
+        Ok(Command::new(bin.join("cargo"), package)
             .env("PATH", std::env::join_paths(paths).unwrap_or_default())
             .env("CARGO_HOME", &self.cargo_home)
             .env("CARGO_TERM_COLOR", "never")
-            .env("HOME", &self.tmp)
-            .env("TMPDIR", &self.tmp)
-            .confined(Some(confinement))
+            .env("HOME", &tmp)
+            .env("TMPDIR", &tmp)
+            .confined(Some(confinement)))
     }
 
-    /// Makes sure that a build which failed did not fail because of this machine: a disk that is full, a
-    /// killed compiler, no linker, a broken configuration of cargo. Costs a third of a second, and only
-    /// when a build failed.
+    /// Makes sure that a build which failed did not fail because of this machine: a disk that is full,
+    /// memory that ran out since the kernel had ended `before` processes for that, no linker, a broken
+    /// configuration of cargo. Costs a third of a second, and only when a build failed.
     ///
     /// # Errors
     /// When this machine could not have built anything.
-    async fn can_build(&self, failed: &Finished) -> Result<()> {
+    async fn can_build(&self, before: u64) -> Result<()> {
         let scratch = self.scratch;
-        if let Exit::Signal(signal) = failed.exit {
-            bail!("build the submission: cargo was ended by signal {signal}");
-        }
-        let space = rustix::fs::statvfs(scratch.path()).context("look at the scratch folder")?;
+        enough_space(scratch)?;
+        // A submission can end its own compiler, and can print that it was ended.
         ensure!(
-            space.f_bavail * space.f_frsize >= LEAST_SPACE
-                && (space.f_files == 0 || space.f_favail > 100),
-            "the scratch folder {} is full: free some space, or set FEEDGRADE_SCRATCH to another folder",
-            scratch.path().display()
-        );
-        // cargo's own line about a compiler that was ended from outside.
-        ensure!(
-            !failed.stderr.contains("(signal: 9, SIGKILL"),
-            "build the submission: the compiler was killed, as it is when memory runs out"
+            oom_kills() == before,
+            "build the submission: memory ran out on this machine while it was built"
         );
         let package = scratch.folder("self-test")?;
         fs::create_dir_all(package.join("src")).context("write a package to try cargo on")?;
@@ -294,6 +287,30 @@ impl<'a> Workshop<'a> {
     }
 }
 
+/// # Errors
+/// When the scratch folder's disk is full.
+fn enough_space(scratch: &Scratch) -> Result<()> {
+    let space = rustix::fs::statvfs(scratch.path()).context("look at the scratch folder")?;
+    ensure!(
+        space.f_bavail * space.f_frsize >= LEAST_SPACE
+            && (space.f_files == 0 || space.f_favail > 100),
+        "the scratch folder {} is full: free some space, or set FEEDGRADE_SCRATCH to another folder",
+        scratch.path().display()
+    );
+    Ok(())
+}
+
+/// How many processes the kernel has ended on this machine because memory ran out; 0 where it does
+/// not tell.
+fn oom_kills() -> u64 {
+    let counters = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let line = counters
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill "));
+    line.and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
+}
+
 /// Downloads what the package's lock file names. The inner error is the learner's.
 async fn fetch(package: &Path, scratch: &Scratch) -> Result<Result<(), String>> {
     // Mostly everything is there already; asking the registry would cost seconds and a network.
@@ -307,18 +324,28 @@ async fn fetch(package: &Path, scratch: &Scratch) -> Result<Result<(), String>> 
     if online.exit.is_success() {
         return Ok(Ok(()));
     }
-    let learners = [
-        "no matching package",
-        "failed to select a version",
-        "no matching version",
-        "failed to parse lock file",
-        "failed to parse manifest",
-        "cyclic package dependency",
-        "does not have feature",
-        "does not have the feature",
-        "failed to read `",
-    ];
-    if learners.iter().any(|sign| online.stderr.contains(sign)) {
+    // Nothing but the registry is asked, so what is no trouble with that is in the package's files.
+    let is_machines = [
+        "failed to download",
+        "failed to query",
+        "failed to get successful HTTP response",
+        "failed to fetch",
+        "network failure",
+        "spurious network error",
+        "could not connect",
+        "ould not resolve",
+        "ouldn't resolve",
+        "onnection refused",
+        "imed out",
+        "imeout",
+        "SSL",
+        "certificate",
+        "No space left",
+        "Permission denied",
+    ]
+    .iter()
+    .any(|sign| online.stderr.contains(sign));
+    if !is_machines {
         return Ok(Err(online.stderr));
     }
     bail!(
@@ -425,7 +452,11 @@ fn errors(messages: &[Value], finished: &Finished, package: &Path) -> String {
                 .any(|start| line.starts_with(start))
             })
             .collect();
-        return shorten(&relative(&last_lines(&said.join("\n"), 40), package));
+        let said = last_lines(&said.join("\n"), 40);
+        if said.is_empty() {
+            return format!("The build ended with {}.", finished.exit);
+        }
+        return shorten(&relative(&said, package));
     }
     let more = rendered.len().saturating_sub(MOST_ERRORS);
     let mut text = rendered[..rendered.len() - more].join("\n");

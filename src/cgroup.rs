@@ -75,6 +75,15 @@ impl Cgroup {
                 folder.join(file).exists() && fs::write(folder.join(file), value).is_ok()
             })
         });
+        // Where there is swap, it is no more memory. Most machines have none, or do not count it.
+        for (file, value) in [
+            ("memory.swap.max", "0".to_owned()),
+            ("memory.memsw.limit_in_bytes", memory.to_string()),
+        ] {
+            for folder in &group.folders {
+                let _ = fs::write(folder.join(file), &value);
+            }
+        }
         (are_set && !group.folders.is_empty()).then_some(group)
     }
 

@@ -7,6 +7,7 @@
 //! kernel is too old, is told by [`probe`], stands in the report, and is what `--isolation required`
 //! refuses to do without.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,7 @@ pub(crate) struct Launch {
 }
 
 /// The files of a system that any program may need.
-const SYSTEM: [&str; 29] = [
+const SYSTEM: [&str; 33] = [
     "/lib",
     "/lib32",
     "/lib64",
@@ -77,6 +78,8 @@ const SYSTEM: [&str; 29] = [
     "/etc/ld.so.preload",
     "/etc/localtime",
     "/etc/ssl",
+    "/etc/pki",
+    "/etc/crypto-policies",
     "/etc/hosts",
     "/etc/host.conf",
     "/etc/gai.conf",
@@ -86,6 +89,8 @@ const SYSTEM: [&str; 29] = [
     "/etc/passwd",
     "/etc/group",
     "/proc/cpuinfo",
+    "/proc/filesystems",
+    "/proc/version",
     "/proc/meminfo",
     "/proc/stat",
     "/proc/loadavg",
@@ -116,9 +121,9 @@ impl Confinement {
         port: u16,
         database: u16,
     ) -> Self {
-        let own = own.iter().map(|path| path.to_path_buf());
+        let system = SYSTEM.iter().map(Path::new);
         Self {
-            read: visible(&SYSTEM).chain(own).collect(),
+            read: visible(system.chain(own.iter().copied())),
             write: vec![scratch.to_owned()],
             listen: vec![port],
             connect: vec![database],
@@ -138,10 +143,13 @@ impl Confinement {
     #[must_use]
     pub fn of_build(spec: &BuildSpec, read: &[PathBuf], write: &[&Path], seconds: u64) -> Self {
         Self {
-            read: visible(&SYSTEM)
-                .chain(visible(&TOOLS))
-                .chain(read.iter().cloned())
-                .collect(),
+            read: visible(
+                SYSTEM
+                    .iter()
+                    .chain(&TOOLS)
+                    .map(Path::new)
+                    .chain(read.iter().map(PathBuf::as_path)),
+            ),
             write: write.iter().map(|path| path.to_path_buf()).collect(),
             listen: Vec::new(),
             connect: Vec::new(),
@@ -157,15 +165,18 @@ impl Confinement {
     }
 }
 
-/// Folders of the system, without feedgrade itself, which holds every rubric and solution: a folder
-/// that it lies in is told entry by entry.
-fn visible(folders: &[&'static str]) -> impl Iterator<Item = PathBuf> {
+/// Files and folders, without feedgrade itself, which holds every rubric and solution: a folder that it
+/// lies in is told entry by entry. What is there under two names is told once.
+fn visible<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Vec<PathBuf> {
     let hidden = std::env::current_exe()
         .and_then(std::fs::canonicalize)
         .unwrap_or_default();
-    folders
-        .iter()
-        .flat_map(move |folder| without(Path::new(folder), &hidden))
+    let told: BTreeSet<PathBuf> = paths
+        .into_iter()
+        .flat_map(|path| without(path.as_ref(), &hidden))
+        .map(|path| std::fs::canonicalize(&path).unwrap_or(path))
+        .collect();
+    told.into_iter().collect()
 }
 
 fn without(folder: &Path, hidden: &Path) -> Vec<PathBuf> {
@@ -266,10 +277,29 @@ mod linux {
         limit(&launch.confinement)?;
         rustix::thread::set_no_new_privs(true).context("give up new privileges")?;
         restrict_files(&launch.confinement)?;
+        give_up_capabilities()?;
         for filter in filters(&launch.confinement)? {
             seccompiler::apply_filter(&filter).context("restrict system calls")?;
         }
         Ok(Command::new(program).args(arguments).exec())
+    }
+
+    /// What root can do beyond others is in none of its programs: not even after `exec`, which gives
+    /// root whatever is in the bounding set.
+    fn give_up_capabilities() -> Result<()> {
+        use rustix::thread::{CapabilitySet, CapabilitySets};
+        for capability in CapabilitySet::all().iter() {
+            // Who may not do this has none to give up; older kernels do not know all of them.
+            let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+        }
+        let _ = rustix::thread::clear_ambient_capability_set();
+        let none = CapabilitySet::empty();
+        let sets = CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        };
+        rustix::thread::set_capabilities(None, sets).context("give up capabilities")
     }
 
     /// What one process may use; the rest is counted from outside.
@@ -288,11 +318,14 @@ mod linux {
         ] {
             let hard = rustix::process::getrlimit(resource).maximum;
             let most = Some(hard.map_or(most, |hard| hard.min(most)));
+            // Past the first limit of CPU time a program is told by a signal of its own.
+            let past = if resource == Resource::Cpu { 5 } else { 0 };
             setrlimit(
                 resource,
                 Rlimit {
                     current: most,
-                    maximum: most,
+                    maximum: most
+                        .map(|most| hard.map_or(most + past, |hard| hard.min(most + past))),
                 },
             )
             .with_context(|| format!("limit {resource:?}"))?;
@@ -344,6 +377,9 @@ mod linux {
         libc::SYS_process_vm_writev,
         libc::SYS_pidfd_getfd,
         libc::SYS_kcmp,
+        libc::SYS_process_madvise,
+        libc::SYS_move_pages,
+        libc::SYS_migrate_pages,
         libc::SYS_bpf,
         libc::SYS_perf_event_open,
         libc::SYS_userfaultfd,
@@ -395,6 +431,7 @@ mod linux {
         // Nobody takes more of the processors than his share.
         libc::SYS_sched_setscheduler,
         libc::SYS_sched_setattr,
+        libc::SYS_sched_setparam,
         libc::SYS_sched_setaffinity,
         libc::SYS_setpriority,
         libc::SYS_ioprio_set,
@@ -462,13 +499,11 @@ mod linux {
             calls.iter().map(|call| (*call, Vec::new())).collect()
         };
         let mut rules = all(REFUSED);
-        let mut pretended = BTreeMap::new();
-        if confinement.changes_modes {
-            // Tools that unpack as root give files to their former owners, and stop where they cannot.
-            pretended = all(OWNERS);
-        } else {
-            rules.extend(all(MODES));
-            rules.extend(all(OWNERS));
+        // Programs that copy or unpack files give them owners, modes and times, and stop where they
+        // cannot. They are told that they could.
+        let mut pretended = all(OWNERS);
+        if !confinement.changes_modes {
+            pretended.extend(all(MODES));
         }
         let has_network = !(confinement.listen.is_empty() && confinement.connect.is_empty());
         let (inet, inet6) = (unsigned(libc::AF_INET), unsigned(libc::AF_INET6));
@@ -501,6 +536,9 @@ mod linux {
             let is_fast_open = argument(flags, MaskedEq(fast_open), fast_open)?;
             rules.insert(call, vec![rule(vec![is_fast_open])?]);
         }
+        // The limits of any process of the same user, feedgrade's among them; 0 is its own.
+        let is_anothers = argument(0, Ne, 0)?;
+        rules.insert(libc::SYS_prlimit64, vec![rule(vec![is_anothers])?]);
         // New namespaces, and a child that is not in the same group of threads' parentage.
         let mut clones = Vec::new();
         for flag in [
@@ -552,6 +590,8 @@ mod linux {
         note("rlimits", limit(&confinement).map(|()| None));
         let privileges = rustix::thread::set_no_new_privs(true).context("prctl");
         note("no new privileges", privileges.map(|()| None));
+        // Last of all in earnest; here it is all the same.
+        note("capabilities", give_up_capabilities().map(|()| None));
         let landlock = restrict_files(&confinement);
         for (what, since, linux) in [
             ("Landlock for files", ABI::V1, "5.13"),

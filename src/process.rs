@@ -447,7 +447,9 @@ impl Guard {
                 if found.is_none() && looks.is_multiple_of(5) {
                     let most = before.saturating_add(limits.disk);
                     let folders = folders.clone();
-                    let is_over = tokio::task::spawn_blocking(move || used(&folders, most) > most);
+                    let is_over = tokio::task::spawn_blocking(move || {
+                        used(&folders, most).saturating_add(unlinked(pid)) > most
+                    });
                     if is_over.await.unwrap_or(false) {
                         found = Some(Excess::Disk(limits.disk));
                     }
@@ -517,13 +519,36 @@ fn by_looking(pid: u32, limits: Limits) -> Option<Excess> {
     (threads > limits.processes).then_some(Excess::Processes(limits.processes))
 }
 
+/// The bytes on disk in files that a process and its descendants hold open and that have no name any
+/// more.
+fn unlinked(pid: u32) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let descriptors = tree(pid)
+        .into_iter()
+        .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok())
+        .flatten()
+        .flatten();
+    descriptors
+        // The link is followed to the very file, with or without a name.
+        .filter_map(|entry| fs::metadata(entry.path()).ok())
+        .filter(|file| file.is_file() && file.nlink() == 0)
+        .map(|file| file.blocks() * 512)
+        .sum()
+}
+
 /// The bytes on disk below some folders, as far as `most`: no link is followed, and nobody is kept
 /// busy by a tree without end.
 fn used(folders: &[PathBuf], most: u64) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let (mut bytes, mut open) = (0_u64, folders.to_vec());
     while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            // What cannot be counted is hidden on purpose.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return u64::MAX,
+            Err(_) => continue,
+        };
+        for entry in entries.flatten() {
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };
@@ -591,8 +616,9 @@ pub fn kill_tree(pid: u32) {
     }
 }
 
-/// Sends a signal to a process and all its descendants.
+/// Sends a signal to a process and all its descendants. What has left them is ended.
 pub fn signal_tree(pid: u32, signal: Signal) {
+    kill_strays();
     for pid in tree(pid).into_iter().filter_map(as_pid) {
         let _ = rustix::process::kill_process(pid, signal);
     }

@@ -208,23 +208,26 @@ fn is_young(entry: &fs::DirEntry) -> bool {
             .is_ok_and(|made| made.elapsed().is_ok_and(|age| age.as_secs() < 10))
 }
 
-/// Removes a tree, folders without permissions included.
-fn remove(path: &Path) {
-    if fs::remove_dir_all(path).is_ok() {
+/// Removes a tree that strangers may have made: folders without permissions, and so deep that a
+/// function which calls itself for each of them would overflow its stack.
+pub fn remove(path: &Path) {
+    use std::process::{Command, Stdio};
+    let run = |program: &str, args: &[&str]| {
+        Command::new(program)
+            .args(args)
+            .arg("--")
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if !path.exists() || run("rm", &["-rf"]) {
         return;
     }
-    // A build or a server may have taken permissions off its own folders.
-    let mut open = vec![path.to_owned()];
-    while let Some(folder) = open.pop() {
-        let _ = fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        open.extend(
-            entries
-                .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
-                .map(|entry| entry.path()),
-        );
-    }
-    let _ = fs::remove_dir_all(path);
+    run("chmod", &["-R", "u+rwX"]);
+    run("rm", &["-rf"]);
 }
 
 /// When a process started, in clock ticks since the machine did: with its id, its identity.

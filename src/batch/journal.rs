@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -154,7 +155,18 @@ impl Journal {
         let lock_path = folder.join(LOCK);
         let lock =
             File::create(&lock_path).with_context(|| format!("make {}", lock_path.display()))?;
-        match lock.try_lock() {
+        // A program that is just being started holds a copy of every open file for a moment, also of
+        // one that was closed here meanwhile.
+        let mut tries = 0..20;
+        let locked = loop {
+            match lock.try_lock() {
+                Err(TryLockError::WouldBlock) if tries.next().is_some() => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                locked => break locked,
+            }
+        };
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!(
                 "another batch is at work in {}: wait for it, or choose another --out",

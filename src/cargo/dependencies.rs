@@ -8,9 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
-use super::{Workshop, rustc_version};
+use super::{Workshop, enough_space, rustc_version};
 use crate::cache::{Cache, key};
 use crate::process::Command;
 use crate::scratch::Scratch;
@@ -131,10 +131,8 @@ impl Dependencies {
         let finished = workshop
             .build(&package, draft.path(), &[], DEADLINE)
             .await?;
-        if finished.stderr.contains("No space left on device") {
-            bail!("compile dependencies: No space left on device");
-        }
         if !finished.exit.is_success() {
+            enough_space(workshop.scratch)?;
             return Ok(None);
         }
         forget_stand_in(draft.path())?;
@@ -196,8 +194,12 @@ fn has_path(value: &toml::Value) -> bool {
 /// The packages of a lock file that come from a registry: the package's own name and version do
 /// not matter to its dependencies.
 fn locked_packages(lock: &str) -> String {
-    lock.split("\n[[package]]\n")
-        .filter(|package| package.contains("\nsource = "))
+    let lock: toml::Table = lock.parse().unwrap_or_default();
+    let packages = lock.get("package").and_then(toml::Value::as_array);
+    let locked = packages.into_iter().flatten();
+    locked
+        .filter(|package| package.get("source").is_some())
+        .map(toml::Value::to_string)
         .collect::<Vec<_>>()
         .join("\n")
 }

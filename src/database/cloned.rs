@@ -1,5 +1,6 @@
 //! One copy of the template for one server that is graded: made, described to the server, removed.
 
+use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -124,15 +125,21 @@ impl ClonedDatabase {
         } = &self.login;
         let password = password.as_deref().unwrap_or_default();
         let (host, port) = (server.get_host(), server.get_port());
+        // A confined server cannot ask for the address of a name.
+        let address = (host, port)
+            .to_socket_addrs()
+            .ok()
+            .and_then(|mut all| all.next());
+        let host = address.map_or(host.to_owned(), |address| address.ip().to_string());
         let url_host = if host.contains(':') {
             format!("[{host}]")
         } else {
-            host.to_owned()
+            host.clone()
         };
         let url = format!("postgres://{user}:{password}@{url_host}:{port}/{database}");
         [
             ("DATABASE_URL", url),
-            ("PGHOST", host.to_owned()),
+            ("PGHOST", host),
             ("PGPORT", port.to_string()),
             ("PGUSER", user.clone()),
             ("PGPASSWORD", password.to_owned()),

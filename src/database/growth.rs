@@ -1,6 +1,6 @@
 //! Growth: a clone that fills the disk is closed before it has.
 //!
-//! What a submission writes into tables, indexes and large objects is counted once a second. Past the
+//! What a submission writes into tables, indexes, large objects and logs is counted once a second. Past the
 //! limit its role is locked out and its sessions are ended: then its server fails, and nobody else's.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::session::{identifier, literal};
-use super::{Inner, ours};
+use super::{Inner, Kind, ours};
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -70,7 +70,14 @@ impl Drop for Growth {
 /// `None` when the clone or the whole database is gone: then others say so.
 async fn size(inner: &Weak<Inner>, database: &str) -> Option<i64> {
     let inner = inner.upgrade()?;
-    let sql = "SELECT pg_database_size($1::name)";
+    // The log and the write-ahead log are the submission's, too, where nobody else has any.
+    let sql = if inner.kind == Kind::Url {
+        "SELECT pg_database_size($1::name)"
+    } else {
+        "SELECT pg_database_size($1::name) \
+         + coalesce((SELECT sum(size) FROM pg_ls_logdir()), 0)::bigint \
+         + coalesce((SELECT sum(size) FROM pg_ls_waldir()), 0)::bigint"
+    };
     let rows: Vec<(i64,)> = ours(inner.admin.fetch(sql, &[database]).await.ok()?).ok()?;
     rows.first().map(|(bytes,)| *bytes)
 }

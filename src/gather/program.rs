@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::evidence::{Build, BuildOutcome, ServerRun};
 use crate::exercise::ServerKind;
 use crate::sandbox::{self, Copied};
+use crate::scratch;
 use crate::server::{self, Place, Server, Started};
 
 /// A built server and the folder that it works in.
@@ -50,7 +51,7 @@ impl Run<'_> {
             None => None,
         };
         // Hundreds of megabytes that nobody needs any more; what stays goes with the scratch folder.
-        let _ = fs::remove_dir_all(self.scratch.path().join("submission-target"));
+        scratch::remove(&self.scratch.path().join("submission-target"));
         let result = match &built.build.outcome {
             BuildOutcome::Built if built.build.dependencies_reused => "dependencies were there",
             BuildOutcome::Built => "",

@@ -246,7 +246,7 @@ fn no_attempt_of_a_spying_submission_gets_through() {
     let said = output(out.path());
     assert!(!said.contains("THROUGH"), "{said}");
     // Every attempt was made: a spy that gave up would look well-behaved.
-    assert!(said.contains("tried 39 and 44"), "{said}");
+    assert!(said.contains("tried 41 and 46"), "{said}");
     assert_eq!(targets.were_reached(), Vec::<&str>::new());
     let report = report.unwrap();
     assert_eq!(report["environment"]["isolation"]["level"], "full");
