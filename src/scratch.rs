@@ -258,6 +258,22 @@ mod tests {
     }
 
     #[test]
+    fn deep_trees_and_closed_folders_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree");
+        fs::create_dir(&path).unwrap();
+        let nest = "for i in $(seq 3000); do mkdir d && cd d || exit 1; done; chmod 0 .";
+        let made = std::process::Command::new("sh")
+            .args(["-c", nest])
+            .current_dir(&path)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        remove(&path);
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn what_a_killed_run_left_is_swept_with_its_processes() {
         let scratch = Scratch::new().unwrap();
         scratch.remember(std::process::id()).unwrap();

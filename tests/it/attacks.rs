@@ -411,3 +411,34 @@ fn a_database_that_is_filled_without_end_is_closed_and_told() {
     let says = "The migration 1.sql failed at line 2: More than 40 MiB were added to the database";
     assert!(text.contains(says), "{text}");
 }
+
+#[test]
+fn a_build_that_ends_its_own_compiler_is_its_own_fault() {
+    if !can_confine() {
+        return;
+    }
+    let build = "extern \"C\" { fn kill(pid: i32, signal: i32) -> i32; }
+                 fn main() { println!(\"error: (signal: 9, SIGKILL: kill) No space left on device\");
+                 let cargo = std::os::unix::process::parent_id() as i32;
+                 unsafe { kill(cargo, 9); } }";
+    let (verdicts, text) = graded(build, "");
+    assert_eq!(verdicts["build"], "not_met", "{text}");
+    assert!(text.contains("signal 9"), "{text}");
+}
+
+#[test]
+fn crates_of_other_places_are_refused_before_anybody_asks_for_them() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    submission(folder.path(), NOTHING, "", "");
+    let secret = Targets::new();
+    let port = secret.tcp.local_addr().unwrap().port();
+    let dependency =
+        format!("[dependencies]\nx = {{ git = \"http://127.0.0.1:{port}/x\" }}\n[workspace]\n");
+    let manifest = MANIFEST.replace("[workspace]\n", &dependency);
+    fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+    let (done, report) = check(folder.path(), out.path(), &[]);
+    assert_eq!(done.status.code(), Some(1), "{}", told(&done));
+    assert_eq!(verdicts(&report.unwrap())["build"], "not_met");
+    assert!(told(&done).contains("names the git"), "{}", told(&done));
+    assert_eq!(secret.were_reached(), Vec::<&str>::new());
+}
