@@ -245,6 +245,7 @@ fn start_of(pid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{Mode, OFlags, mkdirat, openat};
 
     #[test]
     fn a_scratch_folder_goes_with_its_run_and_is_never_swept_before() {
@@ -262,13 +263,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tree");
         fs::create_dir(&path).unwrap();
-        let nest = "for i in $(seq 3000); do mkdir d && cd d || exit 1; done; chmod 0 .";
-        let made = std::process::Command::new("sh")
-            .args(["-c", nest])
-            .current_dir(&path)
-            .status()
-            .unwrap();
-        assert!(made.success());
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut inner = rustix::fs::open(&path, flags, Mode::empty()).unwrap();
+        for _ in 0..5_000 {
+            mkdirat(&inner, "d", Mode::RWXU).unwrap();
+            inner = openat(&inner, "d", flags, Mode::empty()).unwrap();
+        }
+        rustix::fs::fchmod(&inner, Mode::empty()).unwrap();
         remove(&path);
         assert!(!path.exists());
     }
