@@ -215,15 +215,6 @@ impl<'a> Workshop<'a> {
             .await
     }
 
-    /// Writes the package's lock file, or anew when it does not fit: a confined build cannot. Runs
-    /// nothing of the package's own.
-    async fn lock(&self, package: &Path) -> Result<bool> {
-        let fetched = cargo(package, &["fetch", "--offline"])
-            .run(self.scratch, FETCH)
-            .await?;
-        Ok(fetched.exit.is_success())
-    }
-
     /// The toolchain's own cargo, which sees the package, the toolchain and the downloaded sources,
     /// and changes nothing but `target`. Credentials are not among what it sees.
     fn confined(&self, package: &Path, target: &Path, seconds: u64) -> Result<Command> {
@@ -270,7 +261,7 @@ impl<'a> Workshop<'a> {
             .context("write a package to try cargo on")?;
         fs::write(package.join("src/main.rs"), "fn main() {}\n")
             .context("write a package to try cargo on")?;
-        self.lock(&package).await?;
+        fetch_offline(&package, scratch).await?;
         let target = scratch.new_folder("self-test-target")?;
         let tried = self.build(&package, &target, &[], 120).await?;
         ensure!(
@@ -311,13 +302,19 @@ fn oom_kills() -> u64 {
         .unwrap_or(0)
 }
 
+/// Writes the package's lock file, or anew when it does not fit, which a confined build cannot. Runs
+/// nothing of the package's own. Whether everything that it names is there.
+async fn fetch_offline(package: &Path, scratch: &Scratch) -> Result<bool> {
+    let fetched = cargo(package, &["fetch", "--offline"])
+        .run(scratch, FETCH)
+        .await?;
+    Ok(fetched.exit.is_success())
+}
+
 /// Downloads what the package's lock file names. The inner error is the learner's.
 async fn fetch(package: &Path, scratch: &Scratch) -> Result<Result<(), String>> {
     // Mostly everything is there already; asking the registry would cost seconds and a network.
-    let offline = cargo(package, &["fetch", "--offline"])
-        .run(scratch, FETCH)
-        .await?;
-    if offline.exit.is_success() {
+    if fetch_offline(package, scratch).await? {
         return Ok(Ok(()));
     }
     let online = cargo(package, &["fetch"]).run(scratch, FETCH).await?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::scratch;
 
@@ -59,16 +59,14 @@ impl Cgroup {
             fs::create_dir(&folder).ok()?;
             group.folders.push(folder);
         }
-        let limits = match group.version {
-            Version::One => [
-                ("memory.limit_in_bytes", memory.to_string()),
-                ("pids.max", processes.to_string()),
-            ],
-            Version::Two => [
-                ("memory.max", memory.to_string()),
-                ("pids.max", processes.to_string()),
-            ],
+        let memory_limit = match group.version {
+            Version::One => "memory.limit_in_bytes",
+            Version::Two => "memory.max",
         };
+        let limits = [
+            (memory_limit, memory.to_string()),
+            ("pids.max", processes.to_string()),
+        ];
         let are_set = limits.iter().all(|(file, value)| {
             let folders = &mut group.folders.iter();
             folders.any(|folder| {
@@ -164,18 +162,13 @@ pub fn sweep() {
 /// # Errors
 /// When not: why.
 pub fn probe(session: &str) -> Result<()> {
-    ensure_some(&parents())?;
+    ensure!(
+        !parents().folders.is_empty(),
+        "there are no control groups for memory and processes here"
+    );
     Cgroup::new(session, 1 << 30, 64)
         .map(drop)
         .context("this user may not make control groups with limits")
-}
-
-fn ensure_some(parents: &Parents) -> Result<()> {
-    anyhow::ensure!(
-        !parents.folders.is_empty(),
-        "there are no control groups for memory and processes here"
-    );
-    Ok(())
 }
 
 fn kill(folder: &Path) {
@@ -231,14 +224,14 @@ fn parse(mounts: &str, own: &str) -> Parents {
         })
     };
     let one = |controller: &str| {
-        let is_it = |options: &str| options.split(',').any(|option| option == controller);
+        let is_its = |list: &str| list.split(',').any(|one| one == controller);
         let (_, folder, _) =
-            mounts().find(|(kind, _, options)| *kind == "cgroup" && is_it(options))?;
+            mounts().find(|(kind, _, options)| *kind == "cgroup" && is_its(options))?;
         // `4:memory:/path`
         let path = own.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':');
             let controllers = parts.nth(1)?;
-            is_it_in(controllers, controller).then_some(parts.next())?
+            is_its(controllers).then_some(parts.next())?
         })?;
         Some(Path::new(folder).join(path.trim_start_matches('/')))
     };
@@ -259,10 +252,6 @@ fn parse(mounts: &str, own: &str) -> Parents {
             .into_iter()
             .collect(),
     }
-}
-
-fn is_it_in(list: &str, name: &str) -> bool {
-    list.split(',').any(|one| one == name)
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 //!
 //! feedgrade starts itself once more as a launcher, which has one thread. The launcher gives up, one
 //! after the other, all that the program must not have: its session, its place among the processes,
-//! resources (rlimits), new privileges, files, ports and signals (Landlock), system calls (seccomp).
-//! Then it becomes the program, under the same process id. What it could not give up, because this
-//! kernel is too old, is told by [`probe`], stands in the report, and is what `--isolation required`
-//! refuses to do without.
+//! resources (rlimits), new privileges, files, ports and signals (Landlock), capabilities, system
+//! calls (seccomp). Then it becomes the program, under the same process id. What it could not give up,
+//! because this kernel is too old, is told when it is called with [`PROBE`], stands in the report, and
+//! is what `--isolation required` refuses to do without.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -192,15 +192,6 @@ fn without(folder: &Path, hidden: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What this machine can take from a program.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Powers {
-    /// What is enforced, for people.
-    pub enforced: Vec<String>,
-    /// What is not, and why.
-    pub missing: Vec<String>,
-}
-
 /// Becomes a program that is confined. Returns only when that fails, after telling whoever waits at
 /// the other end of stdin.
 #[cfg(target_os = "linux")]
@@ -236,7 +227,8 @@ mod linux {
         SeccompRule,
     };
 
-    use super::{Confinement, Launch, Powers};
+    use super::{Confinement, Launch};
+    use crate::evidence::Confined;
 
     pub(super) fn launch(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         let mut arguments = arguments.peekable();
@@ -265,7 +257,6 @@ mod linux {
         let program = arguments.next().context("the launcher got no program")?;
         let nothing = File::open("/dev/null").context("open /dev/null")?;
         rustix::stdio::dup2_stdin(&nothing).context("take stdin away")?;
-        // Kept until here, so that a parent that died meanwhile is noticed by its death signal.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             .context("ask to end with feedgrade")?;
         rustix::process::setsid().context("open a session")?;
@@ -317,15 +308,14 @@ mod linux {
             (Resource::Nofile, 4_096),
         ] {
             let hard = rustix::process::getrlimit(resource).maximum;
-            let most = Some(hard.map_or(most, |hard| hard.min(most)));
             // Past the first limit of CPU time a program is told by a signal of its own.
             let past = if resource == Resource::Cpu { 5 } else { 0 };
+            let within = |most: u64| Some(hard.map_or(most, |hard| hard.min(most)));
             setrlimit(
                 resource,
                 Rlimit {
-                    current: most,
-                    maximum: most
-                        .map(|most| hard.map_or(most + past, |hard| hard.min(most + past))),
+                    current: within(most),
+                    maximum: within(most + past),
                 },
             )
             .with_context(|| format!("limit {resource:?}"))?;
@@ -435,7 +425,7 @@ mod linux {
         libc::SYS_sched_setaffinity,
         libc::SYS_setpriority,
         libc::SYS_ioprio_set,
-        // A group of its own would be a way out of the one that is ended.
+        // Nobody becomes somebody else.
         libc::SYS_setuid,
         libc::SYS_setgid,
         libc::SYS_setgroups,
@@ -539,7 +529,7 @@ mod linux {
         // The limits of any process of the same user, feedgrade's among them; 0 is its own.
         let is_anothers = argument(0, Ne, 0)?;
         rules.insert(libc::SYS_prlimit64, vec![rule(vec![is_anothers])?]);
-        // New namespaces, and a child that is not in the same group of threads' parentage.
+        // New namespaces.
         let mut clones = Vec::new();
         for flag in [
             libc::CLONE_NEWUSER,
@@ -574,7 +564,7 @@ mod linux {
 
     /// Confines this very process, tells what came of it on stdout, and ends it.
     fn probe() -> ExitCode {
-        let mut powers = Powers::default();
+        let mut reached = Confined::default();
         let confinement = Confinement::of_server(
             &crate::exercise::ServerSpec::default(),
             &[],
@@ -583,9 +573,9 @@ mod linux {
             1,
         );
         let mut note = |what: &str, done: Result<Option<String>>| match done {
-            Ok(None) => powers.enforced.push(what.into()),
-            Ok(Some(missing)) => powers.missing.push(missing),
-            Err(error) => powers.missing.push(format!("{what}: {error:#}")),
+            Ok(None) => reached.enforced.push(what.into()),
+            Ok(Some(missing)) => reached.missing.push(missing),
+            Err(error) => reached.missing.push(format!("{what}: {error:#}")),
         };
         note("rlimits", limit(&confinement).map(|()| None));
         let privileges = rustix::thread::set_no_new_privs(true).context("prctl");
@@ -622,7 +612,7 @@ mod linux {
             Ok(None)
         });
         note("system calls", filtered);
-        let text = serde_json::to_string(&powers).unwrap_or_default();
+        let text = serde_json::to_string(&reached).unwrap_or_default();
         match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cgroup;
-use crate::confinement::{LAUNCHER, PROBE, Powers};
+use crate::confinement::{LAUNCHER, PROBE};
 use crate::evidence::{Confined, Level};
 use crate::process::Command;
 use crate::scratch::Scratch;
@@ -73,23 +73,17 @@ pub async fn probe(scratch: &Scratch) -> Result<Confined> {
         "find out what this machine can confine: the launcher ended with {}",
         probed.exit
     );
-    let Powers {
-        mut enforced,
-        mut missing,
-    } = serde_json::from_str(&probed.stdout).context("read what this machine can confine")?;
-    let level = match (enforced.is_empty(), missing.is_empty()) {
+    let mut reached: Confined =
+        serde_json::from_str(&probed.stdout).context("read what this machine can confine")?;
+    reached.level = match (reached.enforced.is_empty(), reached.missing.is_empty()) {
         (_, true) => Level::Full,
         (false, false) => Level::Limits,
         (true, false) => Level::None,
     };
     // Without it memory and processes are looked at five times a second, which is a limit, too.
     match cgroup::probe(&scratch.session()) {
-        Ok(()) => enforced.push("control groups".into()),
-        Err(why) => missing.push(format!("control groups: {why:#}")),
+        Ok(()) => reached.enforced.push("control groups".into()),
+        Err(why) => reached.missing.push(format!("control groups: {why:#}")),
     }
-    Ok(Confined {
-        level,
-        enforced,
-        missing,
-    })
+    Ok(reached)
 }

@@ -420,7 +420,7 @@ fn launched(mut failure: std::io::PipeReader) -> Result<()> {
 struct Guard {
     excess: Arc<Mutex<Option<Excess>>>,
     limits: Limits,
-    cgroup: Arc<Option<Cgroup>>,
+    cgroup: Option<Arc<Cgroup>>,
     watching: tokio::task::JoinHandle<()>,
 }
 
@@ -429,7 +429,7 @@ impl Guard {
     const EVERY: Duration = Duration::from_millis(200);
 
     fn start(pid: u32, confinement: &Confinement, cgroup: Option<Cgroup>) -> Self {
-        let (excess, cgroup) = (Arc::new(Mutex::new(None)), Arc::new(cgroup));
+        let (excess, cgroup) = (Arc::new(Mutex::new(None)), cgroup.map(Arc::new));
         let (limits, folders) = (confinement.limits, confinement.write.clone());
         let (seen, group) = (excess.clone(), cgroup.clone());
         let watching = tokio::spawn(async move {
@@ -439,7 +439,7 @@ impl Guard {
             loop {
                 tokio::time::sleep(Self::EVERY).await;
                 looks += 1;
-                let mut found = by_group(group.as_ref().as_ref(), limits);
+                let mut found = by_group(group.as_deref(), limits);
                 if found.is_none() && group.is_none() {
                     found = by_looking(pid, limits);
                 }
@@ -457,7 +457,7 @@ impl Guard {
                 if let Some(found) = found {
                     *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
                     kill_tree(pid);
-                    if let Some(group) = group.as_ref() {
+                    if let Some(group) = &group {
                         group.kill();
                     }
                     return;
@@ -475,12 +475,12 @@ impl Guard {
     /// What there was too much of, if anything.
     fn excess(&self) -> Option<Excess> {
         let seen = *self.excess.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.or_else(|| by_group(self.cgroup.as_ref().as_ref(), self.limits))
+        seen.or_else(|| by_group(self.cgroup.as_deref(), self.limits))
     }
 
     fn kill(&self) {
         self.watching.abort();
-        if let Some(group) = self.cgroup.as_ref() {
+        if let Some(group) = &self.cgroup {
             group.kill();
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Workshop, enough_space, rustc_version};
+use super::{Workshop, enough_space, fetch_offline, rustc_version};
 use crate::cache::{Cache, key};
 use crate::process::Command;
 use crate::scratch::Scratch;
@@ -124,7 +124,7 @@ impl Dependencies {
             fs::create_dir_all(path.parent().unwrap_or(&package)).context("write a stand-in")?;
             fs::write(&path, code).context("write a stand-in")?;
         }
-        if !workshop.lock(&package).await? {
+        if !fetch_offline(&package, workshop.scratch).await? {
             return Ok(None);
         }
         let draft = cache.draft()?;

@@ -14,6 +14,7 @@ use std::process::Output;
 use assert_cmd::Command;
 use serde_json::Value;
 
+use crate::batch::told;
 use crate::skip::skip;
 
 const SPY: &str = include_str!("../fixtures/attacks/spy.rs");
@@ -56,14 +57,6 @@ fn check(submission: &Path, out: &Path, more: &[&str]) -> (Output, Option<Value>
     (
         output,
         report.map(|text| serde_json::from_str(&text).unwrap()),
-    )
-}
-
-fn told(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
     )
 }
 

@@ -27,7 +27,8 @@ fn feedgrade(content: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn told(output: &Output) -> String {
+/// All that a command said.
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -35,7 +36,8 @@ fn path(folder: &Path) -> &str {
     folder.to_str().unwrap()
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().flatten() {
         let to = to.join(entry.file_name());

@@ -34,6 +34,15 @@ static GRADER: LazyLock<Grader<'static>> = LazyLock::new(|| {
     Grader::new(&rubric.answers, exercise, material)
 });
 
+fn judged(evidence: &Evidence) -> Grade {
+    let Assignment {
+        exercise,
+        rubric,
+        material,
+    } = &*ASSIGNMENT;
+    judge(exercise, rubric, material, evidence)
+}
+
 /// Judges a whole ANSWERS.md: takes it apart, marks its questions and its Results table, and writes
 /// the list of what waits for a person.
 ///
@@ -52,12 +61,7 @@ pub(super) fn answers_file(bytes: &[u8]) -> Grade {
         }
     };
     let evidence = evidence(answers);
-    let Assignment {
-        exercise,
-        rubric,
-        material,
-    } = &*ASSIGNMENT;
-    let grade = judge(exercise, rubric, material, &evidence);
+    let grade = judged(&evidence);
     for criterion in &grade.criteria {
         assert!(criterion.points <= criterion.max_points);
         let told = criterion
@@ -149,16 +153,11 @@ pub(super) fn evidence_file(bytes: &[u8]) {
     let Ok(evidence) = serde_json::from_slice::<Evidence>(bytes) else {
         return;
     };
-    let Assignment {
-        exercise,
-        rubric,
-        material,
-    } = &*ASSIGNMENT;
-    let grade = judge(exercise, rubric, material, &evidence);
+    let grade = judged(&evidence);
     for criterion in &grade.criteria {
         assert!(criterion.points <= criterion.max_points);
     }
-    let report = report(exercise, &evidence, grade);
+    let report = report(&ASSIGNMENT.exercise, &evidence, grade);
     for format in Format::ALL {
         // A format may refuse what it cannot hold, in words.
         if let Err(error) = format::render(format, &report, None) {
@@ -172,11 +171,6 @@ pub(super) fn results_table(text: &str) {
     static MEASURED: LazyLock<Evidence> = LazyLock::new(|| {
         serde_json::from_str(SOLUTION).unwrap_or_else(|error| panic!("{error:?}"))
     });
-    let Assignment {
-        exercise,
-        rubric,
-        material,
-    } = &*ASSIGNMENT;
     let evidence = Evidence {
         answers: AnswersFile::Text {
             text: format!("## Results\n\n{text}\n"),
@@ -184,7 +178,7 @@ pub(super) fn results_table(text: &str) {
         },
         ..MEASURED.clone()
     };
-    let grade = judge(exercise, rubric, material, &evidence);
+    let grade = judged(&evidence);
     let results = grade
         .criteria
         .iter()
