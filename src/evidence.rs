@@ -441,7 +441,8 @@ pub struct Load {
     pub starved: u64,
     /// One value a second. What a closed loop ended late is in the last.
     pub per_second: Vec<Second>,
-    /// One value a window, where a stage was measured in windows shorter than a second.
+    /// One value a window, where a stage was measured in windows shorter than a second. What a closed
+    /// loop ended late is one more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,
     /// Each kind of request by itself, in the order in which they were given.
@@ -502,7 +503,7 @@ pub struct Generator {
 }
 
 /// One window of a load, e.g. a quarter of a second: what sequential tests count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
     /// Requests that ended in it.
     pub requests: u64,

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use futures_util::future::try_join_all;
 use serde_json::Value;
 
 use crate::cargo;
@@ -301,13 +302,13 @@ impl<'a> Run<'a> {
         let content = self.order.content;
         let schema = content.source(&format!("{folder}/{}", exercise.database.schema))?;
         let seed = content.source(&format!("{folder}/{}", exercise.database.seed))?;
-        for database in [Some(&database), reference.as_ref()].into_iter().flatten() {
+        let databases = [Some(&database), reference.as_ref()];
+        try_join_all(databases.into_iter().flatten().map(async |database| {
             database.limit_growth(exercise.database.disk_mib);
-            database
-                .make_template(&schema.text, &seed.text)
-                .await
-                .with_context(|| format!("run {} and {}", schema.name, seed.name))?;
-        }
+            database.make_template(&schema.text, &seed.text).await
+        }))
+        .await
+        .with_context(|| format!("run {} and {}", schema.name, seed.name))?;
         self.end(phase, started, "");
         Ok(Ground {
             database,

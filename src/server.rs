@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
 use crate::confinement::Confinement;
@@ -21,6 +21,9 @@ use crate::scratch::Scratch;
 /// Lines and characters of a server's output that are kept for the report.
 const OUTPUT_LINES: usize = 30;
 const OUTPUT_CHARS: usize = 4_000;
+
+/// So many ports are tried when others take them.
+const PORTS: u32 = 3;
 
 /// A server that is ready. Dropping it ends it.
 #[derive(Debug)]
@@ -71,7 +74,36 @@ pub async fn start(
     spec: &ServerSpec,
     scratch: &Scratch,
 ) -> Result<Started> {
-    let port = free_port()?;
+    on_one_of(free_port, async |port| {
+        on_port(port, place, env, database, spec, scratch).await
+    })
+    .await
+}
+
+/// Starts a server on the first of some ports that nobody else takes before it does: none is kept free
+/// for it until it listens.
+async fn on_one_of(
+    mut ports: impl FnMut() -> Result<u16>,
+    mut start: impl AsyncFnMut(u16) -> Result<Started>,
+) -> Result<Started> {
+    for _ in 0..PORTS {
+        let port = ports()?;
+        let started = start(port).await?;
+        if !matches!(started, Started::NotReady { .. }) || !is_taken(port) {
+            return Ok(started);
+        }
+    }
+    bail!("other programs took {PORTS} ports on which a server was about to listen")
+}
+
+async fn on_port(
+    port: u16,
+    place: Place<'_>,
+    env: &[(String, String)],
+    database: u16,
+    spec: &ServerSpec,
+    scratch: &Scratch,
+) -> Result<Started> {
     let Place { binary, folder, .. } = place;
     let tmp = scratch.new_folder("tmp")?;
     let confinement = place
@@ -162,6 +194,12 @@ pub async fn start(
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Whether somebody has a port, now that the server is gone that was meant to.
+fn is_taken(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 /// Whether it is the binary itself that cannot be started, e.g. because its interpreter is missing.
@@ -338,6 +376,28 @@ mod tests {
             reason.ends_with("within 1 s: nothing listens there."),
             "{reason}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_port_that_another_program_took_is_nobodys_fault() {
+        let others = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = others.local_addr().unwrap().port();
+        let free = free_port().unwrap();
+        let mut tried = Vec::new();
+        let mut start = async |port| {
+            tried.push(port);
+            let (reason, output) = not_ready(&format!("echo {port}; exit 1"), 10).await;
+            Ok(Started::NotReady { reason, output })
+        };
+        let mut ports = [taken, free].into_iter();
+        let started = on_one_of(|| Ok(ports.next().unwrap()), &mut start).await;
+        let Started::NotReady { output, .. } = started.unwrap() else {
+            panic!("ready")
+        };
+        assert_eq!(output, free.to_string());
+        let error = on_one_of(|| Ok(taken), &mut start).await.unwrap_err();
+        assert!(error.to_string().contains("took 3 ports"), "{error}");
+        assert_eq!(tried, [taken, free, taken, taken, taken]);
     }
 
     #[test]

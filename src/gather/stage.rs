@@ -174,6 +174,7 @@ impl Run<'_> {
         began: Instant,
     ) -> Result<()> {
         self.warm_up(one, plan.clone(), plan.warm_up).await?;
+        let least = least(plan.duration);
         plan.warm_up = SETTLE;
         plan.duration = plan
             .duration
@@ -191,7 +192,7 @@ impl Run<'_> {
                 reference: &[],
                 submission: &[],
             };
-            !self.order.is_full_length && measured >= LEAST && !(is_judged && self.any_open(so_far))
+            !self.order.is_full_length && measured >= least && !(is_judged && self.any_open(so_far))
         })
         .await
     }
@@ -258,6 +259,7 @@ impl Run<'_> {
             Prepared::Ready(submission) => *submission,
         };
         let plan = submission.plan(&self.cores.generator);
+        let least = least(plan.duration);
         let (mut ended, mut failed) = (Ended::OutOfTime, None);
         let submission_plan = match self.warm_up(&mut submission, plan.clone(), warm_up).await {
             Ok(seen) => leg(plan, &seen),
@@ -282,7 +284,7 @@ impl Run<'_> {
             let compared = reference.leg(reference_plan.clone(), began, never).await;
             submission.server.resume();
             compared?;
-            let is_long = submission.seconds() >= LEAST.as_secs_f64();
+            let is_long = submission.seconds() >= least.as_secs_f64();
             if is_long && !self.order.is_full_length && !self.is_open(&submission, &reference.legs)
             {
                 ended = Ended::Sure;
@@ -346,6 +348,11 @@ impl Run<'_> {
         one.during_load.extend(runs?);
         load
     }
+}
+
+/// The least time that is measured of a stage that may last for `whole`: a fifth of a short one.
+fn least(whole: Duration) -> Duration {
+    LEAST.min(whole / 5)
 }
 
 /// One leg for a server that was like this: long enough for each user to be answered some times.

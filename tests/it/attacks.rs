@@ -304,7 +304,7 @@ fn a_build_that_uses_too_much_is_stopped_and_told_what_of() {
         ),
         (
             "fn main() { std::thread::sleep(std::time::Duration::from_secs(100_000)); }",
-            "The build ran past 60 s and was stopped.",
+            "The build ran past 30 s and was stopped.",
         ),
     ] {
         let (verdicts, text) = graded(build, "");
