@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cgroup;
-use crate::confinement::{LAUNCHER, PROBE};
 use crate::evidence::{Confined, Level};
+use crate::launcher::{LAUNCHER, PROBE};
 use crate::process::Command;
 use crate::scratch::Scratch;
 

@@ -71,6 +71,7 @@ pub mod scratch;
 pub mod cores;
 pub mod cgroup;
 pub mod confinement;
+pub mod launcher;
 pub mod process;
 pub mod isolation;
 pub mod watch;

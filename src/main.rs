@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use feedgrade::confinement::{LAUNCHER, launch};
+use feedgrade::launcher::{LAUNCHER, launch};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();

@@ -4,23 +4,28 @@
 //! Every program that feedgrade starts is started here. What a program means by its output is for
 //! the caller.
 
-use std::collections::BTreeSet;
+mod tree;
+mod output;
+mod guard;
+
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use rustix::process::Signal;
 use tokio::process::Child;
 
 use crate::cgroup::Cgroup;
-use crate::confinement::{Confinement, LAUNCHER, Launch, Limits};
+use crate::confinement::Confinement;
+use crate::launcher::{LAUNCHER, Launch};
 use crate::scratch::Scratch;
+pub use guard::Excess;
+use guard::Guard;
+use output::{Output, read};
+pub use tree::{adopt_orphans, kill_tree, signal_tree, tree};
+use tree::{as_pid, kill_strays, ours};
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -138,7 +143,7 @@ impl Command {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // Started and noted in one step: whoever looks for strays in between must not find it.
-        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ours = ours();
         let mut child = self
             .spawn(&mut command)
             .with_context(|| format!("start {}", Path::new(&self.program).display()))?;
@@ -229,28 +234,6 @@ pub enum Exit {
     TimedOut,
     /// It was ended because it had used more than it may.
     Over(Excess),
-}
-
-/// What a confined program used too much of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Excess {
-    /// Memory, in bytes.
-    Memory(u64),
-    /// Processes and threads.
-    Processes(u32),
-    /// What is in its folders, in bytes.
-    Disk(u64),
-}
-
-impl std::fmt::Display for Excess {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mib = |bytes: &u64| bytes >> 20;
-        match self {
-            Self::Memory(most) => write!(f, "more than {} MiB of memory", mib(most)),
-            Self::Processes(most) => write!(f, "more than {most} processes and threads"),
-            Self::Disk(most) => write!(f, "more than {} MiB of disk", mib(most)),
-        }
-    }
 }
 
 impl Exit {
@@ -387,9 +370,7 @@ impl Drop for Process {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        OURS.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.pid);
+        ours().remove(&self.pid);
         kill_strays();
     }
 }
@@ -413,306 +394,11 @@ fn launched(mut failure: std::io::PipeReader) -> Result<()> {
     }
 }
 
-/// Sees to it that a confined program uses no more than it may. Memory and processes are counted by
-/// the kernel where there is a control group, else looked at now and then, which a program can outrun
-/// for a moment; the disk is always looked at.
-#[derive(Debug)]
-struct Guard {
-    excess: Arc<Mutex<Option<Excess>>>,
-    limits: Limits,
-    cgroup: Option<Arc<Cgroup>>,
-    watching: tokio::task::JoinHandle<()>,
-}
-
-impl Guard {
-    /// How often it looks.
-    const EVERY: Duration = Duration::from_millis(200);
-
-    fn start(pid: u32, confinement: &Confinement, cgroup: Option<Cgroup>) -> Self {
-        let (excess, cgroup) = (Arc::new(Mutex::new(None)), cgroup.map(Arc::new));
-        let (limits, folders) = (confinement.limits, confinement.write.clone());
-        let (seen, group) = (excess.clone(), cgroup.clone());
-        let watching = tokio::spawn(async move {
-            // What was there before is not the program's.
-            let before = used(&folders, u64::MAX);
-            let mut looks = 0_u32;
-            loop {
-                tokio::time::sleep(Self::EVERY).await;
-                looks += 1;
-                let mut found = by_group(group.as_deref(), limits);
-                if found.is_none() && group.is_none() {
-                    found = by_looking(pid, limits);
-                }
-                // A folder of thousands of files takes a while to look through.
-                if found.is_none() && looks.is_multiple_of(5) {
-                    let most = before.saturating_add(limits.disk);
-                    let folders = folders.clone();
-                    let is_over = tokio::task::spawn_blocking(move || {
-                        used(&folders, most).saturating_add(unlinked(pid)) > most
-                    });
-                    if is_over.await.unwrap_or(false) {
-                        found = Some(Excess::Disk(limits.disk));
-                    }
-                }
-                if let Some(found) = found {
-                    *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-                    kill_tree(pid);
-                    if let Some(group) = &group {
-                        group.kill();
-                    }
-                    return;
-                }
-            }
-        });
-        Self {
-            excess,
-            limits,
-            cgroup,
-            watching,
-        }
-    }
-
-    /// What there was too much of, if anything.
-    fn excess(&self) -> Option<Excess> {
-        let seen = *self.excess.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.or_else(|| by_group(self.cgroup.as_deref(), self.limits))
-    }
-
-    fn kill(&self) {
-        self.watching.abort();
-        if let Some(group) = &self.cgroup {
-            group.kill();
-        }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.watching.abort();
-    }
-}
-
-/// What the kernel had to refuse a group.
-fn by_group(group: Option<&Cgroup>, limits: Limits) -> Option<Excess> {
-    let group = group?;
-    if group.ran_out_of_memory() {
-        return Some(Excess::Memory(limits.memory));
-    }
-    let ran_out = group.ran_out_of_processes();
-    ran_out.then_some(Excess::Processes(limits.processes))
-}
-
-/// What a process and its descendants use that is too much, as `/proc` tells.
-fn by_looking(pid: u32, limits: Limits) -> Option<Excess> {
-    let (mut bytes, mut threads) = (0_u64, 0_u32);
-    let page = rustix::param::page_size() as u64;
-    for pid in tree(pid) {
-        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-        let resident = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
-        bytes += resident.unwrap_or(0_u64) * page;
-        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
-        threads += u32::try_from(tasks.map_or(0, Iterator::count)).unwrap_or(u32::MAX);
-    }
-    if bytes > limits.memory {
-        return Some(Excess::Memory(limits.memory));
-    }
-    (threads > limits.processes).then_some(Excess::Processes(limits.processes))
-}
-
-/// The bytes on disk in files that a process and its descendants hold open and that have no name any
-/// more.
-fn unlinked(pid: u32) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    let descriptors = tree(pid)
-        .into_iter()
-        .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok())
-        .flatten()
-        .flatten();
-    descriptors
-        // The link is followed to the very file, with or without a name.
-        .filter_map(|entry| fs::metadata(entry.path()).ok())
-        .filter(|file| file.is_file() && file.nlink() == 0)
-        .map(|file| file.blocks() * 512)
-        .sum()
-}
-
-/// The bytes on disk below some folders, as far as `most`: no link is followed, and nobody is kept
-/// busy by a tree without end.
-fn used(folders: &[PathBuf], most: u64) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    let (mut bytes, mut open) = (0_u64, folders.to_vec());
-    while let Some(folder) = open.pop() {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            // What cannot be counted is hidden on purpose.
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return u64::MAX,
-            Err(_) => continue,
-        };
-        for entry in entries.flatten() {
-            let Ok(metadata) = entry.metadata() else {
-                continue;
-            };
-            // An empty file is an entry in a folder, and takes an inode.
-            bytes += metadata.blocks() * 512 + 512;
-            if metadata.is_dir() {
-                open.push(entry.path());
-            }
-            if bytes > most {
-                return bytes;
-            }
-        }
-    }
-    bytes
-}
-
-/// The processes that were started here and not yet dropped.
-static OURS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
-
-/// Makes this process the parent of every orphan below it, so that a program that forks twice
-/// cannot outlive its end. Only Linux knows this.
-pub fn adopt_orphans() {
-    #[cfg(target_os = "linux")]
-    if rustix::process::set_child_subreaper(Some(rustix::process::getpid())).is_ok() {
-        ADOPTING.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Whether children that this module never started are orphans, and not somebody else's.
-static ADOPTING: AtomicBool = AtomicBool::new(false);
-
-/// Ends adopted orphans: children of this process that it never started.
-fn kill_strays() {
-    if !ADOPTING.load(Ordering::Relaxed) {
-        return;
-    }
-    let me = std::process::id();
-    for _ in 0..10 {
-        let ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
-        let strays: Vec<u32> = children_of(me)
-            .into_iter()
-            .filter(|pid| !ours.contains(pid))
-            .collect();
-        drop(ours);
-        if strays.is_empty() {
-            return;
-        }
-        for stray in strays {
-            kill_tree(stray);
-            let pid = as_pid(stray);
-            let _ = rustix::process::waitpid(pid, rustix::process::WaitOptions::NOHANG);
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Kills a process, its group and all its descendants, whatever groups they moved to.
-pub fn kill_tree(pid: u32) {
-    let tree = tree(pid);
-    if let Some(group) = as_pid(pid) {
-        let _ = rustix::process::kill_process_group(group, Signal::KILL);
-    }
-    for pid in tree.into_iter().filter_map(as_pid) {
-        let _ = rustix::process::kill_process(pid, Signal::KILL);
-    }
-}
-
-/// Sends a signal to a process and all its descendants. What has left them is ended.
-pub fn signal_tree(pid: u32, signal: Signal) {
-    kill_strays();
-    for pid in tree(pid).into_iter().filter_map(as_pid) {
-        let _ = rustix::process::kill_process(pid, signal);
-    }
-}
-
-/// A process and all its descendants, parents first. Only the process itself where there is no
-/// `/proc`.
-#[must_use]
-pub fn tree(pid: u32) -> Vec<u32> {
-    let mut tree = vec![pid];
-    let mut next = 0;
-    while let Some(&parent) = tree.get(next) {
-        tree.extend(children_of(parent));
-        next += 1;
-    }
-    tree
-}
-
-fn as_pid(pid: u32) -> Option<Pid> {
-    // 0 and 1 would mean this group and the machine's first process.
-    i32::try_from(pid)
-        .ok()
-        .filter(|pid| *pid > 1)
-        .and_then(Pid::from_raw)
-}
-
-/// The children of a process. Empty where there is no `/proc`.
-fn children_of(parent: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{parent}/task"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    tasks
-        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|list| {
-            list.split_whitespace()
-                .filter_map(|id| id.parse().ok())
-                .collect::<Vec<u32>>()
-        })
-        .collect()
-}
-
-#[derive(Debug, Default)]
-struct Output {
-    stdout: Arc<Capped>,
-    stderr: Arc<Capped>,
-}
-
-/// The first and the last bytes of a stream.
-#[derive(Debug, Default)]
-struct Capped(Mutex<Kept>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    head: Vec<u8>,
-    tail: std::collections::VecDeque<u8>,
-    left_out: u64,
-}
-
-/// Bytes kept of a stream's start, and as many of its end.
-const KEPT: usize = 512 * 1024;
-
-impl Capped {
-    fn push(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = KEPT - kept.head.len();
-        let (head, rest) = bytes.split_at(room.min(bytes.len()));
-        kept.head.extend_from_slice(head);
-        kept.tail.extend(rest);
-        let over = kept.tail.len().saturating_sub(KEPT);
-        kept.tail.drain(..over);
-        kept.left_out += over as u64;
-    }
-
-    fn text(&self) -> String {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bytes = kept.head.clone();
-        if kept.left_out > 0 {
-            bytes.extend(format!("\n… {} bytes left out …\n", kept.left_out).bytes());
-        }
-        bytes.extend(&kept.tail);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-async fn read(mut pipe: impl AsyncRead + Unpin, into: Arc<Capped>) {
-    let mut buffer = vec![0; 16 * 1024];
-    while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
-        into.push(&buffer[..length]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::output::KEPT;
     use super::*;
 
     fn sh(script: &str) -> Command {
