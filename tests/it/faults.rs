@@ -200,7 +200,7 @@ fn an_interrupt_or_a_termination_at_any_instant_ends_with_130_and_leaves_nothing
         .enumerate()
     {
         let mut run = Run::start(&specimen("solution"), |_| {});
-        std::thread::sleep(Duration::from_millis(20 + 790 * number as u64));
+        std::thread::sleep(Duration::from_millis(20 + 400 * number as u64));
         let _ = kill_process(run.pid(), signal);
         let code = run.end();
         // Before it listens for signals it does with them what its parent does: ends, or ignores them.
@@ -230,7 +230,7 @@ fn after_a_kill_at_any_instant_the_next_run_cleans_up_and_grades() {
         });
         // Knuth's linear congruential generator.
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        std::thread::sleep(Duration::from_millis((seed >> 33) % 9_000));
+        std::thread::sleep(Duration::from_millis((seed >> 33) % 7_000));
         let _ = kill_process(run.pid(), Signal::KILL);
         let _ = run.child.wait();
         assert!(run.lowered().is_empty());
