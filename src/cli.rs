@@ -22,7 +22,7 @@ use crate::console::{Color, Console};
 use crate::content::{Assignment, Content};
 use crate::database::{Choice, docker_host_to_set};
 use crate::exit_code::ExitCode;
-
+use crate::isolation::Isolation;
 use crate::loadtest::LoadtestArgs;
 use crate::process;
 
@@ -154,6 +154,20 @@ impl<T> Blame<T> for Result<T> {
             error,
         })
     }
+}
+
+/// How submissions are run: what `check`, `batch` and `exercise check` share.
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// Where Postgres comes from: `auto`, `container`, `local`, or the URL of a server. `auto` takes
+    /// a container when a Docker engine answers and has or can pull the image, else a private
+    /// cluster from the Postgres programs on this machine.
+    #[arg(long, default_value = "auto", value_name = "auto|container|local|URL")]
+    database: Choice,
+    /// Whether what the submission runs is confined: `auto` as far as this machine can, `required`
+    /// wholly or not at all, `none` never.
+    #[arg(long, value_enum, default_value_t = Isolation::Auto, value_name = "auto|required|none")]
+    isolation: Isolation,
 }
 
 /// Runs `work` until it ends, or until Ctrl-C, SIGTERM or SIGHUP: then it is dropped, and its guards leave

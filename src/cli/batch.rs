@@ -11,7 +11,9 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use super::check::exercise_of;
 use super::results::{ShowArgs, around, read_evidence, read_marks, report_of, save, sweep};
-use super::{Blame as _, Done, Failure, answer, assignment, find_docker, run_until_interrupted};
+use super::{
+    Blame as _, Done, Failure, RunArgs, answer, assignment, find_docker, run_until_interrupted,
+};
 use crate::batch::journal::{self, Journal, Opened, Record};
 use crate::batch::{self, Work, find, merge as parts};
 use crate::class::difference::changes;
@@ -19,10 +21,8 @@ use crate::class::roster::{self, Entry};
 use crate::class::{self, Basis, Class, Row, Shard, Standing, thousandths};
 use crate::console::Console;
 use crate::content::{Assignment, Content};
-use crate::database;
 use crate::exit_code::ExitCode;
 use crate::format;
-use crate::isolation::Isolation;
 use crate::marks::Marks;
 use crate::out_dir::{self, OutDir};
 
@@ -43,13 +43,8 @@ pub(super) struct BatchArgs {
     /// Which exercise. Else `feedgrade.yaml` in the submissions says; else the only one there is.
     #[arg(long, value_name = "SLUG")]
     exercise: Option<String>,
-    /// Where Postgres comes from, as in `check`.
-    #[arg(long, default_value = "auto", value_name = "auto|container|local|URL")]
-    database: database::Choice,
-    /// Whether what the submission runs is confined: `auto` as far as this machine can, `required`
-    /// wholly or not at all, `none` never.
-    #[arg(long, value_enum, default_value_t = Isolation::Auto, value_name = "auto|required|none")]
-    isolation: Isolation,
+    #[command(flatten)]
+    run: RunArgs,
     /// Results folder, also of the run that this one goes on with [default: feedgrade-out]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -134,7 +129,7 @@ pub(super) fn batch(args: &BatchArgs, content: &Content, console: &Console) -> D
                 .is_some_and(|n| n % shard.of == shard.number - 1)
         });
     }
-    find_docker(&args.database);
+    find_docker(&args.run.database);
     let out = OutDir::at(out).usage()?;
     let opened = Opened {
         version: class::VERSION,
@@ -219,8 +214,8 @@ impl Working<'_> {
         let work = Work {
             content,
             assignment,
-            database: &args.database,
-            isolation: args.isolation,
+            database: &args.run.database,
+            isolation: args.run.isolation,
             jobs: args.jobs.map_or_else(jobs, usize::from),
             expected: plan.expected(),
         };

@@ -8,15 +8,13 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use super::results::{
     ShowArgs, around, folder_in_repository, read_evidence, read_marks, report_of, save, sweep,
 };
-use super::{Blame as _, Done, assignment, batch, find_docker, run_until_interrupted};
+use super::{Blame as _, Done, RunArgs, assignment, batch, find_docker, run_until_interrupted};
 use crate::batch::journal;
 use crate::console::Console;
 use crate::content::Content;
-use crate::database;
 use crate::exit_code::ExitCode;
 use crate::format::Around;
 use crate::gather::{Order, gather};
-use crate::isolation::Isolation;
 use crate::out_dir::OutDir;
 use crate::sandbox::read_capped;
 use crate::scratch::Scratch;
@@ -32,15 +30,8 @@ pub(super) struct CheckArgs {
     /// Which exercise. Else `feedgrade.yaml` in the submission says; else the only one there is.
     #[arg(long, value_name = "SLUG")]
     exercise: Option<String>,
-    /// Where Postgres comes from: `auto`, `container`, `local`, or the URL of a server. `auto` takes
-    /// a container when a Docker engine answers and has or can pull the image, else a private
-    /// cluster from the Postgres programs on this machine.
-    #[arg(long, default_value = "auto", value_name = "auto|container|local|URL")]
-    database: database::Choice,
-    /// Whether what the submission runs is confined: `auto` as far as this machine can, `required`
-    /// wholly or not at all, `none` never.
-    #[arg(long, value_enum, default_value_t = Isolation::Auto, value_name = "auto|required|none")]
-    isolation: Isolation,
+    #[command(flatten)]
+    run: RunArgs,
     /// Results folder. Never inside what is being graded [default: feedgrade-out, here or beside
     /// the submission]
     #[arg(long, value_name = "DIR")]
@@ -75,7 +66,7 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
     };
     let out_dir = OutDir::open(args.out.as_deref(), &submission).usage()?;
     args.show.probe(Some(&submission), &around).usage()?;
-    find_docker(&args.database);
+    find_docker(&args.run.database);
     sweep(console);
     let evidence = run_until_interrupted(async {
         let on_event = |event| console.event(event);
@@ -89,8 +80,8 @@ pub(super) fn check(args: &CheckArgs, content: &Content, console: &Console) -> D
                 .into_owned(),
             content,
             assignment: &assignment,
-            database: &args.database,
-            isolation: args.isolation,
+            database: &args.run.database,
+            isolation: args.run.isolation,
             is_full_length: false,
         };
         gather(&order, &scratch, &on_event)

@@ -8,15 +8,13 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::proof;
 use super::results::sweep;
-use super::{Blame as _, Done, answer, assignment, find_docker, run_until_interrupted};
+use super::{Blame as _, Done, RunArgs, answer, assignment, find_docker, run_until_interrupted};
 use crate::authoring::{Measuring, Proof, Specimen, prove, specimens};
 use crate::console::Console;
 use crate::content::Content;
-use crate::database;
 use crate::exercise::Exercise;
 use crate::exit_code::ExitCode;
 use crate::format;
-use crate::isolation::Isolation;
 use crate::out_dir::OutDir;
 use crate::rubric::Rubric;
 
@@ -49,13 +47,8 @@ pub(super) enum ExerciseCommand {
 pub(super) struct ProveArgs {
     /// Which exercise. Else the only one there is.
     exercise: Option<String>,
-    /// Where Postgres comes from, as in `check`.
-    #[arg(long, default_value = "auto", value_name = "auto|container|local|URL")]
-    database: database::Choice,
-    /// Whether what the submission runs is confined: `auto` as far as this machine can, `required`
-    /// wholly or not at all, `none` never.
-    #[arg(long, value_enum, default_value_t = Isolation::Auto, value_name = "auto|required|none")]
-    isolation: Isolation,
+    #[command(flatten)]
+    run: RunArgs,
     /// Grades only these, e.g. `solution`. May be repeated.
     #[arg(long = "only", value_name = "NAME")]
     only: Vec<String>,
@@ -180,11 +173,11 @@ fn check(args: &ProveArgs, content: &Content, console: &Console) -> Done {
     }
     specimens.retain(|specimen| args.only.is_empty() || args.only.contains(&specimen.name));
     let kept = args.keep.clone().map(OutDir::at).transpose().usage()?;
-    find_docker(&args.database);
+    find_docker(&args.run.database);
     sweep(console);
     let measuring = Measuring {
-        database: &args.database,
-        isolation: args.isolation,
+        database: &args.run.database,
+        isolation: args.run.isolation,
         repeat: args.repeat,
         has_noise: args.noise,
         is_full_length: args.full_length,
