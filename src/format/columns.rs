@@ -109,7 +109,7 @@ impl Line {
             Self::Mean => "Mean latency",
             Self::P99 => "p99 latency",
             Self::Throughput => "Requests per second",
-            Self::Connections => "New connections per 100 requests",
+            Self::Connections => "New connections per 100 that succeed",
         }
     }
 
