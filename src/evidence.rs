@@ -442,7 +442,7 @@ pub struct Load {
     /// One value a second. What a closed loop ended late is in the last.
     pub per_second: Vec<Second>,
     /// One value a window, where a stage was measured in windows shorter than a second. What a closed
-    /// loop ended late is one more.
+    /// loop ended late is in the window in which it was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,
     /// Each kind of request by itself, in the order in which they were given.

@@ -197,8 +197,6 @@ struct Sum<'a> {
     failed: u64,
     per_second: Vec<Second>,
     windows: Vec<Window>,
-    /// Closed loop: what ended when the time was over.
-    late: Window,
     /// Where the load was broken off.
     broken_off: Option<Instant>,
     /// Slots that some threads have not ended yet, with how many have.
@@ -217,7 +215,6 @@ impl<'a> Sum<'a> {
             failed: 0,
             per_second: Vec::new(),
             windows: Vec::new(),
-            late: Window::default(),
             broken_off: None,
             open: BTreeMap::new(),
             ended: Vec::new(),
@@ -272,8 +269,17 @@ impl<'a> Sum<'a> {
             self.add(slot, &tally);
         }
         self.end_second();
-        if self.late.requests > 0 && !self.windows.is_empty() {
-            self.windows.push(self.late);
+        // All in the last window would look like a stall, and all in one of their own like a burst.
+        if let Some(last) = self.windows.len().checked_sub(1) {
+            for (index, late) in self
+                .ended
+                .iter()
+                .flat_map(|end| end.late.iter().enumerate())
+            {
+                let window = &mut self.windows[index.min(last)];
+                window.requests += late.requests;
+                window.failed += late.failed;
+            }
         }
         Ok(())
     }
@@ -301,15 +307,12 @@ impl<'a> Sum<'a> {
     }
 
     /// Adds to the seconds and windows. Nobody asks in a closed loop when the time is over, so what
-    /// ends then is counted with the last second, and as a window of its own: in the last window it
-    /// would look as if so many had ended at once. In an open loop what comes late is a second of
-    /// its own, as far as something came.
+    /// ends then is counted with the last second; its windows come with the end of each thread. In an
+    /// open loop what comes late is a second of its own, as far as something came.
     fn chart(&mut self, slot: Slot, tally: &Tally, window: Second) {
         let is_measured = slot.stretch == Stretch::Measured;
         if !is_measured && matches!(self.shared.plan.pace, Pace::Users(_)) {
             self.second.1.merge(tally);
-            self.late.requests += window.requests;
-            self.late.failed += window.failed;
         } else if is_measured || window.requests > 0 {
             if self.shared.plan.window * self.second.0 >= Duration::from_secs(1) {
                 self.end_second();

@@ -30,13 +30,16 @@ impl Scratch {
     /// When the folder cannot be made, or is not this user's own.
     pub fn new() -> Result<Self> {
         let base = base()?;
-        let path = tempfile::Builder::new()
+        let folder = tempfile::Builder::new()
             .prefix("run-")
             .tempdir_in(&base)
-            .with_context(|| format!("make a scratch folder in {}", base.display()))?
-            .keep();
-        let lock = File::create(path.join(LOCK)).context("lock the scratch folder")?;
+            .with_context(|| format!("make a scratch folder in {}", base.display()))?;
+        // Locked before it has its name: whoever sweeps must not find it open.
+        let unnamed = folder.path().join("lock-to-be");
+        let lock = File::create(&unnamed).context("lock the scratch folder")?;
         lock.try_lock().context("lock the scratch folder")?;
+        fs::rename(unnamed, folder.path().join(LOCK)).context("lock the scratch folder")?;
+        let path = folder.keep();
         Ok(Self { path, lock })
     }
 

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
 use crate::confinement::Confinement;
@@ -22,7 +22,7 @@ use crate::scratch::Scratch;
 const OUTPUT_LINES: usize = 30;
 const OUTPUT_CHARS: usize = 4_000;
 
-/// So many ports are tried when others take them.
+/// So many ports are tried at most, when others take them.
 const PORTS: u32 = 3;
 
 /// A server that is ready. Dropping it ends it.
@@ -81,19 +81,21 @@ pub async fn start(
 }
 
 /// Starts a server on the first of some ports that nobody else takes before it does: none is kept free
-/// for it until it listens.
+/// for it until it listens. What is in the way of the last one counts as the server's own doing, which
+/// it could be: chance does not take three ports one after the other.
 async fn on_one_of(
     mut ports: impl FnMut() -> Result<u16>,
     mut start: impl AsyncFnMut(u16) -> Result<Started>,
 ) -> Result<Started> {
-    for _ in 0..PORTS {
+    let mut left = PORTS;
+    loop {
         let port = ports()?;
         let started = start(port).await?;
-        if !matches!(started, Started::NotReady { .. }) || !is_taken(port) {
+        left -= 1;
+        if left == 0 || !matches!(started, Started::NotReady { .. }) || !is_taken(port) {
             return Ok(started);
         }
     }
-    bail!("other programs took {PORTS} ports on which a server was about to listen")
 }
 
 async fn on_port(
@@ -379,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_that_another_program_took_is_nobodys_fault() {
+    async fn a_port_that_another_program_took_is_tried_no_more() {
         let others = TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = others.local_addr().unwrap().port();
         let free = free_port().unwrap();
@@ -391,12 +393,12 @@ mod tests {
         };
         let mut ports = [taken, free].into_iter();
         let started = on_one_of(|| Ok(ports.next().unwrap()), &mut start).await;
-        let Started::NotReady { output, .. } = started.unwrap() else {
-            panic!("ready")
-        };
-        assert_eq!(output, free.to_string());
-        let error = on_one_of(|| Ok(taken), &mut start).await.unwrap_err();
-        assert!(error.to_string().contains("took 3 ports"), "{error}");
+        assert!(
+            matches!(started, Ok(Started::NotReady { output, .. }) if output == free.to_string())
+        );
+        // A server must not be able to end without a grade by leaving its ports in use.
+        let started = on_one_of(|| Ok(taken), &mut start).await;
+        assert!(matches!(started, Ok(Started::NotReady { .. })));
         assert_eq!(tried, [taken, free, taken, taken, taken]);
     }
 

@@ -269,7 +269,7 @@ impl Contender<'_> {
         let run = run?;
         clocks.agree()?;
         self.compare(&picks).await;
-        // With those that came to a bad end when the time was over.
+        // With those that ended when the time was over.
         self.windows.extend(&run.load.windows);
         let count = self
             .database

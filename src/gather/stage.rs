@@ -26,7 +26,8 @@ use crate::watch::{Processing, Watch};
 const ATTEMPTS: u32 = 3;
 /// How long one waits for the others to be done, before each further attempt.
 const CALM: Duration = Duration::from_secs(10);
-/// The least time that is measured of a server, however sure one is: people look at the figures.
+/// Of a stage that is not short at least so much is measured, however sure one is: people look at the
+/// figures.
 const LEAST: Duration = Duration::from_secs(2);
 /// One leg of a comparison is so long, or twice that for a server that answers slowly.
 const LEG: Duration = Duration::from_secs(1);

@@ -80,6 +80,12 @@ impl Clock {
         }
     }
 
+    /// The number of the measured window in which an instant lies; the first for what was before.
+    pub(super) fn window(&self, at: Instant) -> usize {
+        let since = at.saturating_duration_since(self.from).as_nanos();
+        usize::try_from(since / self.window.as_nanos().max(1)).unwrap_or(usize::MAX)
+    }
+
     /// The same instant as people tell it.
     pub(super) fn wall(&self, instant: Instant) -> SystemTime {
         self.start_wall + instant.saturating_duration_since(self.start)

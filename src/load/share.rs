@@ -10,6 +10,7 @@ use super::meter::Cost;
 use super::pace::{Clock, Slot};
 use super::plan::LoadPlan;
 use super::tally::Tally;
+use crate::evidence::Window;
 
 /// The token of the waker that ends a thread's waiting.
 pub(super) const WAKER: Token = Token(usize::MAX);
@@ -44,13 +45,15 @@ pub(super) enum Message {
 }
 
 /// How a thread's work ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Summary {
     pub(super) at: Instant,
     /// All requests were made, before the time was over.
     pub(super) exhausted: bool,
     /// Users of a closed loop without a successful answer in the measured time.
     pub(super) starved: u64,
+    /// Closed loop: what ended when the time was over, by the measured window in which it was asked.
+    pub(super) late: Vec<Window>,
     pub(super) worst_lag: Duration,
     pub(super) cost: Cost,
 }

@@ -23,6 +23,7 @@ use super::pace::{Schedule, Slot, Stretch};
 use super::plan::Pace;
 use super::share::{Message, Shared, Summary, WAKER};
 use super::tally::{Ended, Tally};
+use crate::evidence::Window;
 
 /// A user who finds nobody listening tries again after this long: no server is gained by asking a
 /// hundred thousand times a second, and the processor is needed elsewhere.
@@ -98,6 +99,7 @@ pub(super) struct Worker {
     far: Instant,
     last_end: Instant,
     worst_lag: Duration,
+    late: Vec<Window>,
     reading: Option<Reading>,
     chance: Chance,
 }
@@ -170,6 +172,7 @@ impl Worker {
             far,
             last_end: clock.from,
             worst_lag: Duration::ZERO,
+            late: Vec::new(),
             chance,
             shared,
         }
@@ -484,8 +487,16 @@ impl Worker {
         };
         let measured = self.slot.stretch != Stretch::WarmUp;
         self.users[index].served |= measured && ended.failure.is_none();
-        let counts = self.users[index].counts;
+        let User { counts, since, .. } = self.users[index];
         self.count(counts, ended, now);
+        if counts && self.is_late() {
+            let window = self.shared.clock.window(since);
+            if self.late.len() <= window {
+                self.late.resize(window + 1, Window::default());
+            }
+            self.late[window].requests += 1;
+            self.late[window].failed += u64::from(ended.failure.is_some());
+        }
     }
 
     fn is_body_good(&self, user: &User) -> bool {
@@ -566,7 +577,7 @@ impl Worker {
         }
     }
 
-    fn summary(&self, exhausted: bool) -> Summary {
+    fn summary(&mut self, exhausted: bool) -> Summary {
         Summary {
             at: self.last_end,
             exhausted,
@@ -576,6 +587,7 @@ impl Worker {
                 }
                 Pacing::Open { .. } => 0,
             },
+            late: std::mem::take(&mut self.late),
             worst_lag: self.worst_lag,
             cost: self.reading.map(Reading::cost).unwrap_or_default(),
         }
