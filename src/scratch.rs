@@ -224,13 +224,22 @@ pub fn remove(path: &Path) {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
-            .is_ok_and(|status| status.success())
+            .map(|status| status.success())
     };
-    if !path.exists() || run("rm", &["-rf"]) {
+    if !path.exists() {
         return;
     }
-    run("chmod", &["-R", "u+rwX"]);
-    run("rm", &["-rf"]);
+    match run("rm", &["-rf"]) {
+        Ok(true) => {}
+        Ok(false) => {
+            let _ = run("chmod", &["-R", "u+rwX"]);
+            let _ = run("rm", &["-rf"]);
+        }
+        // Where no program can be started (no file descriptors are left), no stranger's was either.
+        Err(_) => {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
 }
 
 /// When a process started, in clock ticks since the machine did: with its id, its identity.
