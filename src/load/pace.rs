@@ -81,7 +81,7 @@ impl Clock {
     }
 
     /// The number of the measured window in which an instant lies; the first for what was before.
-    pub(super) fn window(&self, at: Instant) -> usize {
+    pub(super) fn window_of(&self, at: Instant) -> usize {
         let since = at.saturating_duration_since(self.from).as_nanos();
         usize::try_from(since / self.window.as_nanos().max(1)).unwrap_or(usize::MAX)
     }

@@ -490,7 +490,7 @@ impl Worker {
         let User { counts, since, .. } = self.users[index];
         self.count(counts, ended, now);
         if counts && self.is_late() {
-            let window = self.shared.clock.window(since);
+            let window = self.shared.clock.window_of(since);
             if self.late.len() <= window {
                 self.late.resize(window + 1, Window::default());
             }

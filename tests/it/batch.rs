@@ -11,6 +11,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use serde_json::Value;
 
+use crate::main_job::random_instants;
 use crate::skip::skip;
 
 fn content() -> PathBuf {
@@ -243,17 +244,11 @@ fn a_batch_that_is_killed_at_any_instant_goes_on_and_repeats_nothing() {
             .stderr(Stdio::null());
         command
     };
-    let kills: u64 =
-        std::env::var("FEEDGRADE_TEST_KILLS").map_or(8, |kills| kills.parse().unwrap());
     let mut finished: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut killed = 0;
-    let mut instant = u64::from(std::process::id());
-    for _ in 0..kills {
-        instant = instant
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+    for instant in random_instants(Duration::from_millis(2_500)) {
         let mut child = run().spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(30 + (instant >> 33) % 2_500));
+        std::thread::sleep(Duration::from_millis(30) + instant);
         child.kill().unwrap();
         killed += u32::from(child.wait().unwrap().code().is_none());
         let now = journaled(out.path());

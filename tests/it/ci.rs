@@ -15,7 +15,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::batch::{copy, told};
+use crate::batch::told;
 use crate::skip::skip;
 
 fn root() -> PathBuf {
@@ -102,29 +102,6 @@ fn program_for(path: &Path) {
 fn make_executable(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// The parts of a class of two, merged.
-fn merged(folder: &Path, path: &str) -> Value {
-    let out = folder.join("whole");
-    let merged = Command::new("feedgrade")
-        .env("PATH", path)
-        .args(["merge", "--exit-zero", "--out"])
-        .arg(&out)
-        .args([1, 2].map(|part| folder.join(format!("results/part-{part}"))))
-        .output()
-        .unwrap();
-    assert!(merged.status.success(), "{}", told(&merged));
-    json(&out.join("batch.json"))
-}
-
-fn class_of_two(folder: &Path) {
-    for name in ["ann", "ben"] {
-        copy(
-            &specimen("does-not-compile"),
-            &folder.join("submissions").join(name),
-        );
-    }
 }
 
 /// The lines that GitHub's runner would take for commands.

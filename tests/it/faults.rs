@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::main_job::{fixtures, postgres_is_here, running_below, specimen};
+use crate::main_job::{fixtures, postgres_is_here, random_instants, running_below, specimen};
 use crate::skip::skip;
 
 /// A run of `check`, whose scratch folder is its own.
@@ -219,15 +219,16 @@ fn an_interrupt_or_a_termination_at_any_instant_ends_with_130_and_leaves_nothing
     for (number, signal) in (0..10).zip([Signal::INT, Signal::TERM].into_iter().cycle()) {
         let mut run = Run::start(&specimen("solution"), |_| {});
         std::thread::sleep(Duration::from_millis(20) + instants * number);
+        let was_running = run.child.try_wait().unwrap().is_none();
         let _ = kill_process(run.pid(), signal);
-        match run.end() {
-            Some(130) => interrupted += 1,
-            // It was faster than the first one.
-            Some(0) => {}
-            // Before it listens for signals it does with them what its parent does.
-            None if number == 0 => {}
-            code => panic!("{number} {code:?} {}", run.told),
-        }
+        let code = run.end();
+        // Before it listens for signals it does with them what its parent does: ends, or ignores them.
+        assert!(
+            !was_running || code == Some(130) || number == 0 && code.is_none_or(|code| code == 0),
+            "{number} {code:?} {}",
+            run.told
+        );
+        interrupted += u32::from(code == Some(130));
         assert!(run.lowered().is_empty());
         run.leaves_nothing();
     }
@@ -239,18 +240,13 @@ fn after_a_kill_at_any_instant_the_next_run_cleans_up_and_grades() {
     if !postgres_is_here() {
         return;
     }
-    let kills: u64 =
-        std::env::var("FEEDGRADE_TEST_KILLS").map_or(8, |kills| kills.parse().unwrap());
     let scratch = tempfile::tempdir().unwrap();
     let stranger = Command::new("sleep").arg("1000").spawn();
-    let mut seed = u64::from(std::process::id());
-    for _ in 0..kills {
+    for instant in random_instants(Duration::from_secs(7)) {
         let mut run = Run::start(&specimen("solution"), |command| {
             command.env("FEEDGRADE_SCRATCH", scratch.path());
         });
-        // Knuth's linear congruential generator.
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        std::thread::sleep(Duration::from_millis((seed >> 33) % 7_000));
+        std::thread::sleep(instant);
         let _ = kill_process(run.pid(), Signal::KILL);
         let _ = run.child.wait();
         assert!(run.lowered().is_empty());

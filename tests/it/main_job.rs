@@ -43,6 +43,18 @@ pub(crate) fn postgres_is_here() -> bool {
     here
 }
 
+/// As many instants as `FEEDGRADE_TEST_KILLS` says, 8 without it, at random and before `end`.
+pub(crate) fn random_instants(end: Duration) -> impl Iterator<Item = Duration> {
+    let kills = std::env::var("FEEDGRADE_TEST_KILLS").map_or(8, |kills| kills.parse().unwrap());
+    let mut seed = u64::from(std::process::id());
+    std::iter::repeat_with(move || {
+        // Knuth's linear congruential generator.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        Duration::from_millis((seed >> 33) % u64::try_from(end.as_millis()).unwrap())
+    })
+    .take(kills)
+}
+
 fn check(submission: &Path, out: &Path, more: &[&str]) -> Output {
     feedgrade()
         .args(["check", "--database", "local", "--out"])

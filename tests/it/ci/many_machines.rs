@@ -1,19 +1,47 @@
 //! A class in parts: a task of a Slurm array, a pod of an indexed Job.
 
+use std::path::Path;
 use std::process::Command;
 
-use super::{all_here, class_of_two, feedgrade_on_path, merged, root, yaml};
-use crate::batch::told;
+use serde_json::Value;
+
+use super::{all_here, feedgrade_on_path, json, root, specimen, yaml};
+use crate::batch::{copy, told};
+
+/// A folder with a class of two, and a `PATH` that has feedgrade.
+fn machine_with_a_class_of_two() -> (tempfile::TempDir, String) {
+    let machine = tempfile::tempdir().unwrap();
+    for name in ["ann", "ben"] {
+        copy(
+            &specimen("does-not-compile"),
+            &machine.path().join("submissions").join(name),
+        );
+    }
+    let path = feedgrade_on_path(machine.path());
+    (machine, path)
+}
+
+/// The parts of a class of two, merged.
+fn merged(folder: &Path, path: &str) -> Value {
+    let out = folder.join("whole");
+    let merged = Command::new("feedgrade")
+        .env("PATH", path)
+        .args(["merge", "--exit-zero", "--out"])
+        .arg(&out)
+        .args([1, 2].map(|part| folder.join(format!("results/part-{part}"))))
+        .output()
+        .unwrap();
+    assert!(merged.status.success(), "{}", told(&merged));
+    json(&out.join("batch.json"))
+}
 
 #[test]
 fn each_task_of_a_slurm_array_grades_its_part() {
     if !all_here(&["local", "bash"]) {
         return;
     }
-    let machine = tempfile::tempdir().unwrap();
+    let (machine, path) = machine_with_a_class_of_two();
     let folder = machine.path();
-    class_of_two(folder);
-    let path = feedgrade_on_path(folder);
     for task in ["1", "2"] {
         let part = Command::new("bash")
             .arg(root().join("ci/slurm.sh"))
@@ -39,10 +67,8 @@ fn each_pod_of_an_indexed_job_grades_its_part_and_their_number_is_said_alike() {
     if !all_here(&["local", "bash"]) {
         return;
     }
-    let machine = tempfile::tempdir().unwrap();
+    let (machine, path) = machine_with_a_class_of_two();
     let folder = machine.path();
-    class_of_two(folder);
-    let path = feedgrade_on_path(folder);
     let job = yaml(&root().join("ci/kubernetes.yaml"));
     let pod = &job["spec"]["template"]["spec"]["containers"][0];
     let count = pod["env"]
