@@ -20,7 +20,7 @@ use tokio::process::Child;
 use crate::cgroup::Cgroup;
 use crate::confinement::Confinement;
 use crate::launcher::{LAUNCHER, Launch};
-use crate::scratch::Scratch;
+use crate::scratch::{MARK, Scratch};
 pub use guard::Excess;
 use guard::Guard;
 use output::{Output, read};
@@ -40,7 +40,7 @@ pub struct Command {
 
 impl Command {
     /// A program, found on this process's `PATH` when it is a bare name, with an environment that
-    /// holds only `PATH`, and `LANG=C.UTF-8`.
+    /// holds only `PATH`, `LANG=C.UTF-8` and the run's [`MARK`].
     pub fn new(program: impl AsRef<OsStr>, cwd: &Path) -> Self {
         let command = Self {
             program: program.as_ref().to_owned(),
@@ -140,6 +140,7 @@ impl Command {
             .current_dir(&self.cwd)
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .env(MARK, scratch.session())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // Started and noted in one step: whoever looks for strays in between must not find it.
@@ -174,7 +175,6 @@ impl Command {
                 .as_ref()
                 .map(|confinement| Guard::start(pid, confinement, cgroup)),
         };
-        scratch.remember(pid)?;
         if let Some(failure) = failure {
             launched(failure)
                 .with_context(|| format!("start {}", Path::new(&self.program).display()))?;
@@ -421,7 +421,7 @@ mod tests {
             .collect();
         names.retain(|name| !["PWD", "SHLVL", "_", "OLDPWD"].contains(name));
         names.sort_unstable();
-        assert_eq!(names, ["LANG", "PATH", "PORT"]);
+        assert_eq!(names, [MARK, "LANG", "PATH", "PORT"]);
     }
 
     #[tokio::test]

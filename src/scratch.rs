@@ -1,11 +1,10 @@
 //! Scratch folders: everything that a run writes beside its results, in one place that goes with it.
 //!
 //! A run holds a lock on its folder for as long as it lives. The kernel lets go of the lock however
-//! the run ends, so a folder that can be locked belongs to nobody any more, and [`sweep`] ends its
-//! recorded processes and removes it.
+//! the run ends, so a folder that can be locked belongs to nobody any more, and [`sweep`] ends what
+//! that run had started and removes it.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +20,11 @@ pub struct Scratch {
 }
 
 const LOCK: &str = "lock";
-const PROCESSES: &str = "processes";
+
+/// The variable that holds the run's [`Scratch::session`] in the environment of all that it starts,
+/// whatever that starts in turn. A list of ids would lack what is started at the very moment of a
+/// kill; until a program has its environment, it holds a copy of the lock.
+pub const MARK: &str = "FEEDGRADE_RUN";
 
 impl Scratch {
     /// A new empty folder below [`base`].
@@ -79,22 +82,6 @@ impl Scratch {
             .tempdir_in(&self.path)
             .with_context(|| format!("make a folder in {}", self.path.display()))?;
         Ok(folder.keep())
-    }
-
-    /// Remembers a process, so that the next run can end it if this one is killed.
-    ///
-    /// # Errors
-    /// When the note cannot be written.
-    pub fn remember(&self, pid: u32) -> Result<()> {
-        let Some(start) = start_of(pid) else {
-            return Ok(());
-        };
-        File::options()
-            .create(true)
-            .append(true)
-            .open(self.path.join(PROCESSES))
-            .and_then(|mut file| writeln!(file, "{pid} {start}"))
-            .context("note a process in the scratch folder")
     }
 }
 
@@ -167,8 +154,8 @@ pub fn is_alive(session: &str) -> bool {
         .is_ok_and(|lock| matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
-/// Removes what killed runs left behind, and ends their processes with `end`, which gets each
-/// recorded process that is still the same one. Returns the sessions that were removed.
+/// Removes what killed runs left behind, and ends their processes with `end`, which gets the id of
+/// each. Returns the sessions that were removed.
 ///
 /// # Errors
 /// When the folder of scratch folders cannot be read.
@@ -184,22 +171,40 @@ pub fn sweep(end: impl Fn(u32)) -> Result<Vec<String>> {
         if is_alive(&session) {
             continue;
         }
-        for line in fs::read_to_string(entry.path().join(PROCESSES))
-            .unwrap_or_default()
-            .lines()
-        {
-            let Some((pid, start)) = line.split_once(' ') else {
-                continue;
-            };
-            let Ok(pid) = pid.parse() else { continue };
-            if start_of(pid).is_some_and(|now| now == start) {
-                end(pid);
-            }
-        }
+        end_marked(&session, &end);
         remove(&entry.path());
         swept.push(session);
     }
     Ok(swept)
+}
+
+/// Ends all that carries a run's mark, and what that starts meanwhile.
+fn end_marked(session: &str, end: impl Fn(u32)) {
+    for _ in 0..20 {
+        let marked = marked(session);
+        if marked.is_empty() {
+            return;
+        }
+        marked.into_iter().for_each(&end);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// The processes that carry a run's mark, but for this one. None where there is no `/proc`.
+fn marked(session: &str) -> Vec<u32> {
+    let mark = format!("{MARK}={session}");
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != std::process::id())
+        .filter(|pid| {
+            // Another user's process cannot be read; it is not ours.
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == mark.as_bytes())
+        })
+        .collect()
 }
 
 /// Between making a folder and locking it lies a moment in which it looks abandoned.
@@ -242,18 +247,6 @@ pub fn remove(path: &Path) {
     }
 }
 
-/// When a process started, in clock ticks since the machine did: with its id, its identity.
-/// `None` when there is no such process, or no `/proc`.
-fn start_of(pid: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; the fields count from behind it.
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(19)
-        .map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,14 +281,37 @@ mod tests {
 
     #[test]
     fn what_a_killed_run_left_is_swept_with_its_processes() {
+        use std::io::BufRead as _;
         let scratch = Scratch::new().unwrap();
-        scratch.remember(std::process::id()).unwrap();
+        let start = |session: &str| {
+            std::process::Command::new("sh")
+                .args(["-c", "sleep 1000 & echo $!; exec setsid sleep 1000"])
+                .env(MARK, session)
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let mut started = start(&scratch.session());
+        let mut others = start("run-another");
+        let mut line = String::new();
+        let mut told = std::io::BufReader::new(started.stdout.take().unwrap());
+        told.read_line(&mut line).unwrap();
+        let descendant: u32 = line.trim().parse().unwrap();
         let path = scratch.path().to_owned();
         // A killed run: the lock is gone, the folder is not.
         scratch.lock.unlock().unwrap();
-        let ended = std::sync::Mutex::new(Vec::new());
-        sweep(|pid| ended.lock().unwrap().push(pid)).unwrap();
+        let kill = |pid: u32| {
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        };
+        sweep(kill).unwrap();
         assert!(!path.exists());
-        assert!(ended.into_inner().unwrap().contains(&std::process::id()));
+        assert!(started.wait().unwrap().code().is_none());
+        assert!(!marked(&scratch.session()).contains(&descendant));
+        // Only what is its own.
+        assert!(others.try_wait().unwrap().is_none());
+        end_marked("run-another", kill);
+        others.wait().unwrap();
+        assert!(marked("run-another").is_empty());
     }
 }
