@@ -11,6 +11,7 @@ pub mod merge;
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -81,12 +82,15 @@ pub fn basis(content: &Content, assignment: &Assignment) -> Result<Basis> {
         }
     }
     let rubric = content.source(&format!("rubrics/{slug}.yaml"))?;
+    let (exercise, feedgrade) = (key(parts), env!("CARGO_PKG_VERSION").to_owned());
     Ok(Basis {
         submission: String::new(),
-        exercise: key(parts),
+        gathered: key([&exercise, &feedgrade]),
+        exercise,
         rubric: key([rubric.text]),
-        feedgrade: env!("CARGO_PKG_VERSION").to_owned(),
+        feedgrade,
         evidence: String::new(),
+        place: String::new(),
     })
 }
 
@@ -102,14 +106,17 @@ pub fn digest(seat: &Seat, assignment: &Assignment) -> Result<String> {
     sandbox::digest(path, assignment.exercise.build.max_mib)
 }
 
-/// Digest of evidence.
-///
-/// # Errors
-/// When it cannot be written as JSON, which it always can.
-pub fn digest_of_evidence(evidence: &Evidence) -> Result<String> {
-    Ok(key([
-        serde_json::to_vec(evidence).context("write evidence as JSON")?
-    ]))
+/// Digest of a member's folder, by its path; empty without one.
+#[must_use]
+pub fn place(seat: &Seat) -> String {
+    let path = seat.path.as_deref().map(Path::as_os_str);
+    path.map_or_else(String::new, |path| key([path.as_encoded_bytes()]))
+}
+
+/// Digest of evidence, of its file's very text: a later feedgrade may know more fields of it.
+#[must_use]
+pub fn digest_of_evidence(text: &str) -> String {
+    key([text])
 }
 
 /// A submission after its build.

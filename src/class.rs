@@ -65,6 +65,14 @@ pub struct Shard {
     pub of: usize,
 }
 
+impl Shard {
+    /// Whether the member at a place of the roll, from 0, belongs to it.
+    #[must_use]
+    pub fn holds(self, place: usize) -> bool {
+        place % self.of == self.number - 1
+    }
+}
+
 impl std::fmt::Display for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.number, self.of)
@@ -241,6 +249,12 @@ pub struct Basis {
     pub feedgrade: String,
     /// Digest of the evidence; empty without any.
     pub evidence: String,
+    /// Digest of the exercise and the version of feedgrade with which the evidence was gathered.
+    #[serde(default)]
+    pub gathered: String,
+    /// Digest of the folder that was graded, by its path.
+    #[serde(default)]
+    pub place: String,
 }
 
 impl Row {

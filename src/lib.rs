@@ -68,6 +68,7 @@ pub mod event;
 
 // Hands: effects. They know no rubric and no console.
 pub mod scratch;
+pub mod port;
 pub mod cores;
 pub mod cgroup;
 pub mod confinement;

@@ -80,6 +80,48 @@ impl Marks {
         Ok(marks)
     }
 
+    /// Whether a person filled in any.
+    #[must_use]
+    pub fn has_scores(&self) -> bool {
+        self.marks.iter().any(|mark| mark.score.is_some())
+    }
+
+    /// These, and of `others` those with a score that are about other answers.
+    #[must_use]
+    pub fn over(mut self, others: Option<Self>) -> Self {
+        let known: BTreeSet<_> = self
+            .marks
+            .iter()
+            .filter(|mark| mark.score.is_some())
+            .map(key)
+            .collect();
+        let others = others.into_iter().flat_map(|others| others.marks);
+        self.marks
+            .extend(others.filter(|mark| mark.score.is_some() && !known.contains(&key(mark))));
+        self
+    }
+
+    /// As a file, with those that have a score.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = HEAD.to_owned();
+        for mark in &self.marks {
+            let Some(score) = mark.score else { continue };
+            let _ = writeln!(out, "  - submission: {}", quoted(&mark.submission));
+            let _ = writeln!(out, "    question: {}", quoted(&mark.question));
+            if let Some(answer) = &mark.answer {
+                let _ = writeln!(out, "    answer: {}", quoted(answer));
+            }
+            let _ = writeln!(out, "    score: {}", score.value());
+            let note = mark
+                .note
+                .as_deref()
+                .map_or_else(String::new, |note| " ".to_owned() + &quoted(note));
+            let _ = writeln!(out, "    note:{note}");
+        }
+        out
+    }
+
     /// The grade with the marks that a person gave to answers of `submission`. Everything that the
     /// rubric found stays in it; verdict, points and the outcome follow the person.
     #[must_use]
@@ -106,6 +148,12 @@ impl Marks {
         })?;
         Some((entry.score?, entry.note.clone()))
     }
+}
+
+/// Which answer a mark is about.
+fn key(entry: &MarkEntry) -> (String, String, Option<String>) {
+    let (submission, question) = (&entry.submission.value, &entry.question.value);
+    (submission.clone(), question.clone(), entry.answer.clone())
 }
 
 fn marked(criterion: CriterionGrade, mark: Mark, note: Option<String>) -> CriterionGrade {
@@ -166,10 +214,6 @@ pub fn joined_list<S: AsRef<str>>(
             text,
         };
         Marks::parse(&source).map_or(Vec::new(), |marks| marks.marks)
-    };
-    let key = |entry: &MarkEntry| {
-        let (submission, question) = (&entry.submission.value, &entry.question.value);
-        (submission.clone(), question.clone(), entry.answer.clone())
     };
     let known: BTreeSet<_> = parse(kept.unwrap_or_default()).iter().map(key).collect();
     let mut text = kept.map_or_else(|| HEAD.to_owned(), |kept| format!("{}\n", kept.trim_end()));
@@ -253,6 +297,44 @@ mod tests {
     use super::*;
     use crate::check::answer::AnswersRubric;
     use crate::grade::Outcome;
+
+    fn parsed(text: &str) -> Marks {
+        let text = text.to_owned();
+        let name = "review.yaml".into();
+        Marks::parse(&Source { name, text }).unwrap()
+    }
+
+    #[test]
+    fn joined_marks_are_read_back_and_the_first_counts() {
+        let [old, new] = ["1", "0.5"].map(|score| {
+            let of = |who| {
+                format!("  - {{submission: {who}, question: q1, answer: ab, score: {score}, note: \"so: \\\"{score}\\\"\"}}\n")
+            };
+            format!("{HEAD}{}{}", of("ann"), of(if score == "1" { "ben" } else { "cid" }))
+        });
+        let open = "  - {submission: dee, question: q1, score: }\n";
+        let joined = parsed(&new).over(Some(parsed(&(old + open))));
+        let again = parsed(&joined.text());
+        let told: Vec<_> = again
+            .marks
+            .iter()
+            .map(|mark| {
+                (
+                    mark.submission.as_str(),
+                    mark.score.map(Mark::value),
+                    mark.note.as_deref(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("ann", Some(0.5), Some("so: \"0.5\"")),
+                ("cid", Some(0.5), Some("so: \"0.5\"")),
+                ("ben", Some(1.0), Some("so: \"1\"")),
+            ]
+        );
+    }
 
     fn rubric() -> Rubric {
         Rubric {

@@ -171,7 +171,7 @@ pub fn sweep(end: impl Fn(u32)) -> Result<Vec<String>> {
         if is_alive(&session) {
             continue;
         }
-        end_marked(&session, &end);
+        end_marked(&base, &session, &end);
         remove(&entry.path());
         swept.push(session);
     }
@@ -179,9 +179,9 @@ pub fn sweep(end: impl Fn(u32)) -> Result<Vec<String>> {
 }
 
 /// Ends all that carries a run's mark, and what that starts meanwhile.
-fn end_marked(session: &str, end: impl Fn(u32)) {
+fn end_marked(base: &Path, session: &str, end: impl Fn(u32)) {
     for _ in 0..20 {
-        let marked = marked(session);
+        let marked = marked(base, session);
         if marked.is_empty() {
             return;
         }
@@ -191,20 +191,36 @@ fn end_marked(session: &str, end: impl Fn(u32)) {
 }
 
 /// The processes that carry a run's mark, but for this one. None where there is no `/proc`.
-fn marked(session: &str) -> Vec<u32> {
+fn marked(base: &Path, session: &str) -> Vec<u32> {
     let mark = format!("{MARK}={session}");
+    let folder = base.join(session);
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid| *pid != std::process::id())
         .filter(|pid| {
-            // Another user's process cannot be read; it is not ours.
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment
-                .split(|byte| *byte == 0)
-                .any(|variable| variable == mark.as_bytes())
+            let process = PathBuf::from(format!("/proc/{pid}"));
+            match fs::read(process.join("environ")) {
+                Ok(environment) => environment
+                    .split(|byte| *byte == 0)
+                    .any(|variable| variable == mark.as_bytes()),
+                // In a container root may not read it of a Postgres that became another user; but
+                // everybody sees what its command line names.
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    let line = fs::read(process.join("cmdline")).unwrap_or_default();
+                    names(&line, &folder)
+                }
+                Err(_) => false,
+            }
         })
         .collect()
+}
+
+/// Whether an argument of a command line is a path in a folder.
+fn names(line: &[u8], folder: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    line.split(|byte| *byte == 0)
+        .any(|argument| Path::new(std::ffi::OsStr::from_bytes(argument)).starts_with(folder))
 }
 
 /// Between making a folder and locking it lies a moment in which it looks abandoned.
@@ -307,11 +323,20 @@ mod tests {
         sweep(kill).unwrap();
         assert!(!path.exists());
         assert!(started.wait().unwrap().code().is_none());
-        assert!(!marked(&scratch.session()).contains(&descendant));
+        let base = base().unwrap();
+        assert!(!marked(&base, &scratch.session()).contains(&descendant));
         // Only what is its own.
         assert!(others.try_wait().unwrap().is_none());
-        end_marked("run-another", kill);
+        end_marked(&base, "run-another", kill);
         others.wait().unwrap();
-        assert!(marked("run-another").is_empty());
+        assert!(marked(&base, "run-another").is_empty());
+    }
+
+    #[test]
+    fn a_command_line_tells_whose_folder_a_process_works_in() {
+        let line = b"postgres\0-D\0/tmp/feedgrade-0/run-1/postgres-2/data\0-c\0x\0";
+        assert!(names(line, Path::new("/tmp/feedgrade-0/run-1")));
+        assert!(!names(line, Path::new("/tmp/feedgrade-0/run")));
+        assert!(!names(b"", Path::new("/tmp/feedgrade-0/run-1")));
     }
 }

@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use crate::confinement::Confinement;
 use crate::exercise::ServerSpec;
 use crate::isolation::Isolation;
+use crate::port;
 use crate::process::{Command, Process, signal_tree, tree};
 use crate::scratch::Scratch;
 
@@ -74,7 +75,7 @@ pub async fn start(
     spec: &ServerSpec,
     scratch: &Scratch,
 ) -> Result<Started> {
-    on_one_of(free_port, async |port| {
+    on_one_of(port::free, async |port| {
         on_port(port, place, env, database, spec, scratch).await
     })
     .await
@@ -276,11 +277,6 @@ pub fn client(timeout: Duration) -> Result<reqwest::Client> {
         .context("make an HTTP client")
 }
 
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("find a free port")?.port())
-}
-
 /// The last lines of what a server printed, without control characters.
 fn tail(output: &str) -> String {
     let lines: Vec<&str> = output.lines().collect();
@@ -384,7 +380,7 @@ mod tests {
     async fn a_port_that_another_program_took_is_tried_no_more() {
         let others = TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = others.local_addr().unwrap().port();
-        let free = free_port().unwrap();
+        let free = port::free().unwrap();
         let mut tried = Vec::new();
         let mut start = async |port| {
             tried.push(port);

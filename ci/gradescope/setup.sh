@@ -41,6 +41,8 @@ if [ -x "$source/feedgrade" ]; then
   install -m 755 "$source/feedgrade" "$bin/feedgrade"
 else
   cargo install --path "$source/feedgrade-source" --locked --root "$root/usr/local"
+  # The reference solution is in it, and learners' code runs here.
+  rm -rf "$source/feedgrade-source"
 fi
 
 # The learner's code runs under an account of its own: it can write neither the results nor this.

@@ -110,7 +110,14 @@ fn from_folders(dir: &Path, out: &Path, notices: &mut Vec<String>) -> Result<Vec
             continue;
         }
         let mut found = Vec::new();
-        search(&path, out, 1, &mut found)?;
+        if let Err(error) = search(&path, out, 1, &mut found) {
+            seats.push(seat(
+                &name,
+                &name,
+                Err((Standing::Ungraded, unreadable(&error))),
+            ));
+            continue;
+        }
         match found.as_slice() {
             [] => {
                 let why = "There is no Cargo.toml in the folder.".to_owned();
@@ -138,7 +145,7 @@ fn from_roster(
     let mut seats = Vec::new();
     let mut shared: BTreeMap<PathBuf, Vec<&str>> = BTreeMap::new();
     for entry in entries {
-        let found = in_folder(dir, out, &entry.folder)?;
+        let found = in_folder(dir, out, &entry.folder);
         if let Ok(path) = &found {
             shared.entry(path.clone()).or_default().push(&entry.id);
         }
@@ -157,7 +164,22 @@ fn from_roster(
         }
     }
     let mut all = Vec::new();
-    search(dir, out, 0, &mut all)?;
+    for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
+        let path = entry
+            .with_context(|| format!("read {}", dir.display()))?
+            .path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let is_folder = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        // One that cannot be read is nobody's, or told beside its member.
+        if is_folder && !is_left_out(&path, &name, out) {
+            let _ = search(&path, out, 1, &mut all);
+        }
+    }
+    all.sort();
     let strangers: Vec<String> = all
         .iter()
         .filter(|path| !shared.contains_key(*path))
@@ -173,33 +195,37 @@ fn from_roster(
 }
 
 /// The one submission in a folder that the roster names, or why there is none.
-fn in_folder(dir: &Path, out: &Path, folder: &str) -> Result<Result<PathBuf, (Standing, String)>> {
+fn in_folder(dir: &Path, out: &Path, folder: &str) -> Result<PathBuf, (Standing, String)> {
     let path = dir.join(folder);
-    let missing = |why: String| Ok(Err((Standing::Missing, why)));
+    let missing = |why: String| Err((Standing::Missing, why));
     let Ok(real) = fs::canonicalize(&path) else {
         return missing(format!("There is no folder {folder:?}."));
     };
     if real != path {
         let why = format!("{folder:?} is a link, which is not followed.");
-        return Ok(Err((Standing::Ungraded, why)));
+        return Err((Standing::Ungraded, why));
     }
     if !real.is_dir() {
         return missing(format!("{folder:?} is no folder."));
     }
     let mut found = Vec::new();
-    search(&path, out, 1, &mut found)?;
+    search(&path, out, 1, &mut found).map_err(|error| (Standing::Ungraded, unreadable(&error)))?;
     match found.as_slice() {
         [] => missing(format!("There is no Cargo.toml in {folder:?}.")),
-        [only] => Ok(Ok(only.clone())),
+        [only] => Ok(only.clone()),
         several => {
             let names: Vec<String> = several.iter().map(|path| below(path, dir)).collect();
             let why = format!(
                 "{folder:?} holds several submissions: let the roster name one of {}.",
                 names.join(", ")
             );
-            Ok(Err((Standing::Ungraded, why)))
+            Err((Standing::Ungraded, why))
         }
     }
+}
+
+fn unreadable(error: &anyhow::Error) -> String {
+    format!("Not all of its folder can be read: {error:#}")
 }
 
 fn search(folder: &Path, out: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {

@@ -147,11 +147,11 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a results folder and begins a run.
+    /// Opens the journal of a results folder. Nothing is written to it before [`Self::begin`].
     ///
     /// # Errors
     /// When another process has it, it is about another exercise, or it cannot be written.
-    pub fn open(folder: &Path, opened: &Opened) -> Result<(Self, Option<Record>)> {
+    pub fn open(folder: &Path, exercise: &str) -> Result<(Self, Option<Record>)> {
         let lock_path = folder.join(LOCK);
         let lock =
             File::create(&lock_path).with_context(|| format!("make {}", lock_path.display()))?;
@@ -179,11 +179,10 @@ impl Journal {
         let record = read(folder)?;
         if let Some(record) = &record {
             ensure!(
-                record.opened.exercise == opened.exercise,
-                "{} holds results of the exercise `{}`, not of `{}`: choose another --out",
+                record.opened.exercise == exercise,
+                "{} holds results of the exercise `{}`, not of `{exercise}`: choose another --out",
                 folder.display(),
                 record.opened.exercise,
-                opened.exercise
             );
         }
         let path = folder.join(NAME);
@@ -206,19 +205,26 @@ impl Journal {
             Ok(file)
         };
         let file = open().with_context(|| format!("open {}", path.display()))?;
-        let mut journal = Self {
+        let journal = Self {
             path,
             file,
             _lock: lock,
         };
-        journal.write(&Line::Opened(opened.clone()))?;
         Ok((journal, record))
+    }
+
+    /// Begins a run.
+    ///
+    /// # Errors
+    /// When it cannot be written, e.g. because the disk is full.
+    pub fn begin(&mut self, opened: &Opened) -> Result<()> {
+        self.write(&Line::Opened(opened.clone()))
     }
 
     /// Writes that a member is finished. It is on the disk when this returns.
     ///
     /// # Errors
-    /// When it cannot be written, e.g. because the disk is full.
+    /// As above.
     pub fn add(&mut self, row: &Row) -> Result<()> {
         self.write(&Line::Row(Box::new(row.clone())))
     }
@@ -272,6 +278,13 @@ mod tests {
         }
     }
 
+    /// Opens the journal and begins a run.
+    fn begun(folder: &Path, opened: &Opened) -> (Journal, Option<Record>) {
+        let (mut journal, record) = Journal::open(folder, &opened.exercise).unwrap();
+        journal.begin(opened).unwrap();
+        (journal, record)
+    }
+
     fn row(folder: &str, points: u32) -> Row {
         Row {
             points: Some(points),
@@ -283,7 +296,7 @@ mod tests {
     fn a_journal_that_was_cut_anywhere_still_tells_every_whole_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
-        let (mut journal, before) = Journal::open(folder.path(), &opened("tiny")).unwrap();
+        let (mut journal, before) = begun(folder.path(), &opened("tiny"));
         assert!(before.is_none());
         journal.add(&row("ann", 1)).unwrap();
         journal.add(&row("ben", 2)).unwrap();
@@ -300,7 +313,7 @@ mod tests {
                 told == lines || told == lines + 1,
                 "{end}: {told} of {lines}"
             );
-            let (mut journal, _) = Journal::open(folder.path(), &opened("tiny")).unwrap();
+            let (mut journal, _) = begun(folder.path(), &opened("tiny"));
             journal.add(&row("cid", 3)).unwrap();
             drop(journal);
             let record = read(folder.path()).unwrap().unwrap();
@@ -312,7 +325,7 @@ mod tests {
     #[test]
     fn the_last_line_about_a_member_counts() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(folder.path(), &opened("tiny")).unwrap();
+        let (mut journal, _) = begun(folder.path(), &opened("tiny"));
         journal.add(&row("ann", 1)).unwrap();
         journal.add(&row("ann", 7)).unwrap();
         let record = read(folder.path()).unwrap().unwrap();
@@ -336,28 +349,28 @@ mod tests {
             again: true,
             ..opened("tiny")
         };
-        let (mut journal, _) = Journal::open(folder.path(), &opened("tiny")).unwrap();
+        let (mut journal, _) = begun(folder.path(), &opened("tiny"));
         journal.add(&row("ann", 1)).unwrap();
         journal.end(None).unwrap();
         drop(journal);
-        let (mut journal, record) = Journal::open(folder.path(), &again).unwrap();
+        let (mut journal, record) = begun(folder.path(), &again);
         assert!(record.unwrap().again.is_empty());
         journal.add(&row("ben", 1)).unwrap();
         drop(journal);
-        let (mut journal, record) = Journal::open(folder.path(), &again).unwrap();
+        let (mut journal, record) = begun(folder.path(), &again);
         assert_eq!(record.unwrap().again, ["ben".to_owned()].into());
         journal.end(None).unwrap();
         drop(journal);
-        let (_, record) = Journal::open(folder.path(), &again).unwrap();
+        let (_, record) = begun(folder.path(), &again);
         assert!(record.unwrap().again.is_empty());
     }
 
     #[test]
     fn another_exercise_a_newer_version_and_a_second_batch_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let (journal, _) = Journal::open(folder.path(), &opened("tiny")).unwrap();
+        let (journal, _) = begun(folder.path(), &opened("tiny"));
         let refused = |exercise| {
-            let error = Journal::open(folder.path(), &opened(exercise)).unwrap_err();
+            let error = Journal::open(folder.path(), exercise).unwrap_err();
             error.to_string()
         };
         assert!(refused("tiny").contains("another batch is at work"));

@@ -104,7 +104,7 @@ fn rows(parts: &[Part], partial: bool) -> Result<(Record, BTreeMap<String, PathB
     for part in parts {
         roll.extend(part.record.opened.roll.iter().cloned());
         for (folder, row) in &part.record.rows {
-            if row.standing == Standing::Waiting {
+            if row.standing == Standing::Waiting || is_anothers(&part.record.opened, folder) {
                 continue;
             }
             if let Some(other) = from.insert(folder.clone(), part.folder.clone()) {
@@ -162,6 +162,16 @@ fn rows(parts: &[Part], partial: bool) -> Result<(Record, BTreeMap<String, PathB
     Ok((record, from))
 }
 
+/// Whether a member belongs to another shard by now: members who came later moved them on, and this
+/// part still has what it once found.
+fn is_anothers(opened: &Opened, folder: &str) -> bool {
+    let Some(shard) = opened.shard else {
+        return false;
+    };
+    let place = opened.roll.iter().position(|name| name == folder);
+    place.is_some_and(|place| !shard.holds(place))
+}
+
 fn named(names: &[&String]) -> String {
     let shown: Vec<&str> = names
         .iter()
@@ -200,7 +210,7 @@ pub fn copy(record: &Record, from: &BTreeMap<String, PathBuf>, out: &Path) -> Re
             out_dir::write(&to.join(file), &text)?;
         }
     }
-    let (journal, _) = Journal::open(out, &record.opened)?;
+    let (journal, _) = Journal::open(out, &record.opened.exercise)?;
     journal.replace(record)
 }
 
@@ -245,6 +255,14 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_moved_to_another_shard_is_taken_from_there() {
+        let parts = [part("a", 1, &["ann", "cid"]), part("b", 2, &["ben", "cid"])];
+        let (record, from) = join(&parts, false).unwrap();
+        assert_eq!(record.rows.len(), 3);
+        assert_eq!(from["cid"], PathBuf::from("a"));
+    }
+
+    #[test]
     fn gaps_and_doubles_are_told_by_name() {
         let (one, two) = (part("a", 1, &["ann", "cid"]), part("b", 2, &["ben"]));
         let refused = |parts: &[Part]| join(parts, false).unwrap_err().to_string();
@@ -252,8 +270,11 @@ mod tests {
         assert!(refused(&[one.clone(), one.clone()]).contains("shard 1/2 is there twice, in a"));
         let short = part("b", 2, &[]);
         assert!(refused(&[one.clone(), short]).contains("1 of 3 members have no result: ben"));
-        let double = part("b", 2, &["ben", "ann"]);
-        assert!(refused(&[one.clone(), double]).contains("\"ann\" has results in a and in b"));
+        let [gone, double] = [
+            part("a", 1, &["ann", "cid", "eve"]),
+            part("b", 2, &["ben", "eve"]),
+        ];
+        assert!(refused(&[gone, double]).contains("\"eve\" has results in a and in b"));
         let mut other = two.clone();
         other.record.opened.exercise = "other".into();
         assert!(refused(&[one.clone(), other]).contains("two exercises"));

@@ -211,6 +211,7 @@ mod tests {
             rubric: parts[2].into(),
             feedgrade: parts[3].into(),
             evidence: parts[4].into(),
+            ..Basis::default()
         }
     }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::check::exercise_of;
 use super::results::{ShowArgs, around, read_evidence, read_marks, report_of, save, sweep};
@@ -21,8 +21,10 @@ use crate::class::roster::{self, Entry};
 use crate::class::{self, Basis, Class, Row, Shard, Standing, thousandths};
 use crate::console::Console;
 use crate::content::{Assignment, Content};
+use crate::evidence::Evidence;
 use crate::exit_code::ExitCode;
 use crate::format;
+use crate::grade::Outcome;
 use crate::marks::Marks;
 use crate::out_dir::{self, OutDir};
 
@@ -123,11 +125,7 @@ pub(super) fn batch(args: &BatchArgs, content: &Content, console: &Console) -> D
     let roll: Vec<String> = seats.iter().map(|seat| seat.row.folder.clone()).collect();
     if let Some(shard) = args.shard {
         let mut place = 0..;
-        seats.retain(|_| {
-            place
-                .next()
-                .is_some_and(|n| n % shard.of == shard.number - 1)
-        });
+        seats.retain(|_| place.next().is_some_and(|place| shard.holds(place)));
     }
     find_docker(&args.run.database);
     let out = OutDir::at(out).usage()?;
@@ -139,9 +137,9 @@ pub(super) fn batch(args: &BatchArgs, content: &Content, console: &Console) -> D
         again: args.again,
     };
     let basis = batch::basis(content, &assignment).usage()?;
-    let (mut journal, record) = Journal::open(out.path(), &opened).usage()?;
+    let (mut journal, record) = Journal::open(out.path(), &opened.exercise).usage()?;
     let record = record.unwrap_or(Record {
-        opened,
+        opened: opened.clone(),
         rows: std::collections::BTreeMap::new(),
         times: None,
         again: std::collections::BTreeSet::new(),
@@ -152,8 +150,9 @@ pub(super) fn batch(args: &BatchArgs, content: &Content, console: &Console) -> D
     }
     let (lost, times) = (record.lost, record.times);
     let plan = Plan::new(args, &assignment, &basis, seats, record, out.path()).usage()?;
+    let marks = standing_marks(out.path()).usage()?;
+    journal.begin(&opened).ungraded()?;
     console.line(&plan.told(&dir, lost));
-    let marks = standing_marks(&out);
     let mut paper = Paper::new(&out, &assignment, args.shard, around, marks);
     paper.times = times;
     for row in &plan.rows {
@@ -243,21 +242,14 @@ impl Working<'_> {
         let (seat, seconds) = (done.seat, done.seconds);
         let basis = Basis {
             submission: done.submission,
+            place: batch::place(seat),
             ..self.basis.clone()
         };
         let row = match done.seen {
-            Ok(evidence) => {
-                let folder = OutDir::at(self.paper.out.path().join(&seat.row.folder))?;
-                let text = serde_json::to_string_pretty(&evidence).context("write evidence")?;
-                folder.write("evidence.json", &(text + "\n"))?;
-                let mut row = self.paper.judged(&seat.row, &evidence)?;
-                row.times.waiting = thousandths((seconds - row.times.own()).max(0.0));
-                row.basis = Basis {
-                    evidence: batch::digest_of_evidence(&evidence)?,
-                    ..basis
-                };
-                row
-            }
+            Ok(evidence) => match self.unless_graded(&seat.row, &basis, &evidence) {
+                Some(earlier) => earlier,
+                None => self.graded(seat, basis, &evidence, seconds)?,
+            },
             Err(error) => self.without_grade(&seat.row, basis, &format!("{error:#}")),
         };
         self.journal.add(&row)?;
@@ -268,19 +260,50 @@ impl Working<'_> {
         Ok(())
     }
 
-    /// What stays of a member whose grading failed: no grade, or the one that the same files have.
-    fn without_grade(&self, member: &Row, basis: Basis, why: &str) -> Row {
-        let earlier = self
-            .paper
-            .rows
-            .get(&member.folder)
-            .filter(|row| row.standing.is_graded() && row.basis.submission == basis.submission);
-        if let Some(row) = earlier {
+    fn graded(
+        &self,
+        seat: &find::Seat,
+        basis: Basis,
+        evidence: &Evidence,
+        seconds: f64,
+    ) -> Result<Row> {
+        let folder = OutDir::at(self.paper.out.path().join(&seat.row.folder))?;
+        let text = serde_json::to_string_pretty(evidence).context("write evidence")? + "\n";
+        folder.write("evidence.json", &text)?;
+        let mut row = self.paper.judged(&seat.row, evidence)?;
+        row.times.waiting = thousandths((seconds - row.times.own()).max(0.0));
+        row.basis = Basis {
+            evidence: batch::digest_of_evidence(&text),
+            ..basis
+        };
+        Ok(row)
+    }
+
+    /// The grade that a member's files have, when grading them again told less.
+    fn unless_graded(&self, member: &Row, basis: &Basis, evidence: &Evidence) -> Option<Row> {
+        if self.paper.outcome(evidence) != Outcome::Ungraded {
+            return None;
+        }
+        self.earlier(member, basis, "not all of it could be told this time")
+    }
+
+    /// The grade that the same files have from an earlier run.
+    fn earlier(&self, member: &Row, basis: &Basis, why: &str) -> Option<Row> {
+        let row = self.paper.rows.get(&member.folder)?;
+        let stands = row.standing.is_graded() && row.basis.submission == basis.submission;
+        if stands {
             self.console.line(&format!(
                 "note: {} was not graded again, and the earlier grade stands: {why}",
                 member.id
             ));
-            return row.clone();
+        }
+        stands.then(|| row.clone())
+    }
+
+    /// What stays of a member whose grading failed: no grade, or the one that the same files have.
+    fn without_grade(&self, member: &Row, basis: Basis, why: &str) -> Row {
+        if let Some(row) = self.earlier(member, &basis, why) {
+            return row;
         }
         let failed = Row::without_grade(&member.id, &member.folder, Standing::Ungraded, why);
         Row {
@@ -294,10 +317,10 @@ impl Working<'_> {
 
     /// Judges saved evidence by today's rubric.
     fn judge_again(&mut self, seat: &find::Seat) -> Result<()> {
-        let folder = &seat.row.folder;
-        let (_, evidence) = read_evidence(&self.paper.out.path().join(folder))?;
-        let stored = self.paper.rows[folder].clone();
-        let row = self.paper.judged(&stored, &evidence)?;
+        let stored = self.paper.rows[&seat.row.folder].clone();
+        let row = self
+            .paper
+            .judged(&stored, &self.paper.evidence_of(&stored)?)?;
         let basis = Basis {
             rubric: self.basis.rubric.clone(),
             ..stored.basis
@@ -379,6 +402,11 @@ fn assignment_of(
     let mut slugs: Vec<&String> = said.iter().flatten().flatten().collect();
     slugs.sort();
     slugs.dedup();
+    // What nobody knows is one member's slip, and stops no other.
+    let known = content.slugs()?;
+    if slugs.iter().any(|slug| known.contains(slug)) {
+        slugs.retain(|slug| known.contains(slug));
+    }
     let slug = match (&args.exercise, slugs.as_slice()) {
         (Some(slug), _) => Some(slug.clone()),
         (None, []) => None,
@@ -410,14 +438,17 @@ fn assignment_of(
     Ok(assignment)
 }
 
-/// Scores that a person filled in, in the results folder's `review.yaml`.
-fn standing_marks(out: &OutDir) -> Option<Marks> {
-    let marks = read_marks(&out.path().join(paper::REVIEW)).ok()?;
-    marks
-        .marks
-        .iter()
-        .any(|mark| mark.score.is_some())
-        .then_some(marks)
+/// Scores that a person filled in, in the `review.yaml` of a results folder.
+///
+/// # Errors
+/// When there is such a file and it cannot be read: then nobody knows what is in it.
+fn standing_marks(folder: &Path) -> Result<Option<Marks>> {
+    let path = folder.join(paper::REVIEW);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let marks = read_marks(&path)?;
+    Ok(marks.has_scores().then_some(marks))
 }
 
 /// Judges the saved evidence of a class again.
@@ -436,28 +467,34 @@ pub(super) fn regrade(
     let around = around(content).usage()?;
     let basis = batch::basis(content, &assignment).usage()?;
     let out = OutDir::at(folder.to_owned()).usage()?;
-    let (journal, record) = Journal::open(out.path(), &record.opened).usage()?;
+    let (mut journal, record) = Journal::open(out.path(), &record.opened.exercise).usage()?;
     let mut record = record.context("the journal is empty").ungraded()?;
-    let marks = marks.cloned().or_else(|| standing_marks(&out));
+    let standing = standing_marks(out.path()).usage()?;
+    journal.begin(&record.opened).ungraded()?;
+    let marks = match (marks, standing) {
+        (Some(marks), standing) => {
+            // They are honoured from now on, beside those that are there.
+            let joined = marks.clone().over(standing);
+            out.write(paper::REVIEW, &joined.text()).ungraded()?;
+            Some(joined)
+        }
+        (None, standing) => standing,
+    };
     let mut paper = Paper::new(&out, &assignment, record.opened.shard, around, marks);
     paper.times = record.times;
     let mut worst = ExitCode::Passed;
     for (name, row) in &mut record.rows {
         if !row.basis.evidence.is_empty() {
-            let anew = read_evidence(&out.path().join(name)).and_then(|(_, evidence)| {
-                ensure!(
-                    batch::digest_of_evidence(&evidence)? == row.basis.evidence,
-                    "its evidence.json is another one than the grade rests on: grade it once more with \
-                     `feedgrade batch --again --only {name}`"
-                );
-                paper.judged(row, &evidence)
-            });
+            let anew = paper
+                .evidence_of(row)
+                .and_then(|evidence| paper.judged(row, &evidence));
             match anew {
                 Ok(anew) => {
                     let basis = Basis {
-                        submission: row.basis.submission.clone(),
-                        evidence: row.basis.evidence.clone(),
-                        ..basis.clone()
+                        exercise: basis.exercise.clone(),
+                        rubric: basis.rubric.clone(),
+                        feedgrade: basis.feedgrade.clone(),
+                        ..row.basis.clone()
                     };
                     *row = Row { basis, ..anew };
                 }
@@ -508,7 +545,16 @@ pub(super) fn merge(args: &MergeArgs, content: &Content, console: &Console) -> D
              all by today's",
         );
     }
+    let mut marks: Option<Marks> = None;
+    for part in &parts {
+        if let Some(more) = standing_marks(&part.folder).usage()? {
+            marks = Some(more.over(marks));
+        }
+    }
     let out = OutDir::at(args.out.clone()).usage()?;
+    if let Some(marks) = marks {
+        out.write(paper::REVIEW, &marks.text()).ungraded()?;
+    }
     parts::copy(&record, &from, out.path()).ungraded()?;
     let mut paper = Paper::new(&out, &assignment, None, around, None);
     paper.times = record.times;
@@ -553,4 +599,61 @@ fn read_rows(path: &Path) -> Result<(String, Vec<Row>)> {
     let class: Class = serde_json::from_str(&text)
         .with_context(|| format!("{} is no batch.json of this version", path.display()))?;
     Ok((class.exercise, class.rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Fact, ServerRun};
+
+    #[test]
+    fn a_grade_stands_when_grading_the_same_files_again_tells_less() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = OutDir::at(folder.path().to_owned()).unwrap();
+        let content = Content::Embedded;
+        let assignment = content.assignment("connection-pools").unwrap();
+        let basis = batch::basis(&content, &assignment).unwrap();
+        let around = around(&content).unwrap();
+        let console = Console::new(crate::console::Color::Never);
+        let (journal, _) = Journal::open(out.path(), "connection-pools").unwrap();
+        let mut work = Working {
+            paper: Paper::new(&out, &assignment, None, around, None),
+            journal,
+            basis,
+            console: &console,
+            began: Instant::now(),
+            done: 0,
+            all: 3,
+        };
+        let seat = find::Seat {
+            row: Row::without_grade("ann", "ann", Standing::Waiting, ""),
+            path: Some("/class/ann".into()),
+        };
+        let whole: Evidence =
+            serde_json::from_str(include_str!("../../tests/fixtures/evidence/solution.json"))
+                .unwrap();
+        let mut less = whole.clone();
+        for stage in &mut less.stages {
+            if let ServerRun::Ran { seen, .. } = &mut stage.run {
+                let why = "the log was gone".into();
+                seen.connections = Fact::Unknown { why };
+            }
+        }
+        let mut grade = |evidence: &Evidence, files: &str| {
+            work.add(batch::Done {
+                seat: &seat,
+                submission: files.into(),
+                seen: Ok(evidence.clone()),
+                seconds: 1.0,
+            })
+            .unwrap();
+            let row = work.paper.rows["ann"].clone();
+            work.paper.evidence_of(&row).unwrap();
+            (row.standing, row.points)
+        };
+        let passed = grade(&whole, "files");
+        assert_eq!(passed.0, Standing::Passed);
+        assert_eq!(grade(&less, "files"), passed);
+        assert_eq!(grade(&less, "other files").0, Standing::Ungraded);
+    }
 }

@@ -120,7 +120,7 @@ pub(super) fn regrade(args: &RegradeArgs, content: &Content, console: &Console) 
         let code = batch::regrade(folder, marks.as_ref(), &args.show, content, console)?;
         worst = worst.or_worse(code);
     }
-    for (folder, evidence) in evidence {
+    for (folder, evidence, _) in evidence {
         let assignment = content.assignment(&evidence.exercise).usage()?;
         let (report, review) = report_of(&assignment, &evidence, marks.as_ref());
         let out_dir = OutDir::at(folder).usage()?;

@@ -109,8 +109,8 @@ pub(super) fn save(
     around: &Around,
 ) -> Result<PathBuf> {
     // Scores that a person filled in are never lost to a run.
-    let filled_in = read_marks(&out_dir.path().join("review.yaml"))
-        .is_ok_and(|marks| marks.marks.iter().any(|mark| mark.score.is_some()));
+    let path = out_dir.path().join("review.yaml");
+    let filled_in = path.exists() && !read_marks(&path).is_ok_and(|marks| !marks.has_scores());
     match review {
         _ if filled_in => {}
         Some(review) => out_dir.write("review.yaml", review).map(drop)?,
@@ -202,7 +202,7 @@ struct Version {
 }
 
 /// Reads saved evidence: the folder that it lies in, and what it says.
-pub(super) fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence)> {
+pub(super) fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence, String)> {
     let file = if path.is_dir() {
         path.join("evidence.json")
     } else {
@@ -225,7 +225,8 @@ pub(super) fn read_evidence(path: &Path) -> Result<(PathBuf, Evidence)> {
     let evidence = serde_json::from_str(&text)
         .with_context(|| format!("{} is no evidence", file.display()))?;
     let file = std::path::absolute(&file).context("find the working folder")?;
-    Ok((file.parent().unwrap_or(Path::new("/")).to_owned(), evidence))
+    let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+    Ok((folder, evidence, text))
 }
 
 /// Cleans up after runs that were killed. What cannot be cleaned up is said and stops nothing.

@@ -7,7 +7,6 @@
 //! There is no Unix socket: its path may have 107 bytes at most, and nobody would use it.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use super::Login;
 use super::programs::{self, Programs};
 use super::session;
 use super::settings::{SETTINGS, Scope};
+use crate::port;
 use crate::process::{Command, Process};
 use crate::scratch::Scratch;
 
@@ -68,7 +68,7 @@ pub(super) async fn start(
     loop {
         // The port is free now and can be taken until Postgres binds it: then it ends, and the next
         // one is tried.
-        let port = free_port()?;
+        let port = port::free()?;
         let process = way
             .command(&programs.folder.join("postgres"), &folder)
             .args(["-D".as_ref(), data.as_os_str()])
@@ -297,11 +297,6 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("write {}", path.display()))
-}
-
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("find a free port")?.port())
 }
 
 fn last_lines(text: &str) -> String {

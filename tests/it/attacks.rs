@@ -11,23 +11,17 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use assert_cmd::Command;
 use serde_json::Value;
 
-use crate::batch::told;
-use crate::skip::skip;
+use crate::tiny::{content, feedgrade, is_here, postgres_is_here, specimen, told};
 
 const SPY: &str = include_str!("../fixtures/attacks/spy.rs");
 const MANIFEST: &str = "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
                         build = \"build.rs\"\n[workspace]\n";
 
-fn content() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/content")
-}
-
 /// The tiny exercise's solution, with a build script, and with something before it begins to serve.
 fn submission(folder: &Path, build: &str, main: &str, more: &str) {
-    let solution = content().join("reference/tiny/solution");
+    let solution = specimen("solution");
     fs::create_dir_all(folder.join("src")).unwrap();
     fs::copy(
         solution.join("feedgrade.yaml"),
@@ -43,10 +37,7 @@ fn submission(folder: &Path, build: &str, main: &str, more: &str) {
 }
 
 fn check(submission: &Path, out: &Path, more: &[&str]) -> (Output, Option<Value>) {
-    let output = Command::cargo_bin("feedgrade")
-        .unwrap()
-        .arg("--content")
-        .arg(content())
+    let output = feedgrade()
         .args(["check", "--database", "local", "--out"])
         .arg(out)
         .args(more)
@@ -62,20 +53,7 @@ fn check(submission: &Path, out: &Path, more: &[&str]) -> (Output, Option<Value>
 
 /// Whether this machine can grade servers and confine them wholly; says so when it cannot.
 fn can_confine() -> bool {
-    let output = Command::cargo_bin("feedgrade")
-        .unwrap()
-        .arg("doctor")
-        .output()
-        .unwrap();
-    let doctor = told(&output);
-    for what in ["Postgres", "isolation: full"] {
-        let is_there = |line: &str| line.starts_with('✓') && line.contains(what);
-        if !doctor.lines().any(is_there) {
-            skip(what, &"this machine does not have it");
-            return false;
-        }
-    }
-    true
+    postgres_is_here() && is_here("isolation: full", "isolation")
 }
 
 /// Verdicts of a report by criterion.

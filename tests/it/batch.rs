@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -12,11 +12,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 
 use crate::main_job::random_instants;
-use crate::skip::skip;
-
-fn content() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/content")
-}
+use crate::tiny::{content, copy, postgres_is_here, specimen, told};
 
 fn feedgrade(content: &Path, args: &[&str]) -> Output {
     Command::cargo_bin("feedgrade")
@@ -28,34 +24,15 @@ fn feedgrade(content: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// All that a command said.
-pub(crate) fn told(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
 fn path(folder: &Path) -> &str {
     folder.to_str().unwrap()
-}
-
-/// Copies a folder.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 /// A class of specimens, each under a name of its own.
 fn class(members: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for (name, specimen) in members {
-        let from = content().join("reference/tiny").join(specimen);
-        copy(&from, &dir.path().join(name));
+    for (name, from) in members {
+        copy(&specimen(from), &dir.path().join(name));
     }
     dir
 }
@@ -113,17 +90,6 @@ fn journaled(out: &Path) -> BTreeMap<String, Vec<Value>> {
 fn expected(specimen: &str) -> String {
     let path = content().join("reference/tiny").join(specimen);
     fs::read_to_string(path.join("expected.yaml")).unwrap()
-}
-
-fn postgres_is_here() -> bool {
-    let doctor = told(&feedgrade(&content(), &["doctor"]));
-    let here = doctor
-        .lines()
-        .any(|line| line.starts_with('✓') && line.contains("Postgres"));
-    if !here {
-        skip("local", &"this machine has no Postgres programs");
-    }
-    here
 }
 
 #[test]
@@ -390,6 +356,172 @@ fn a_class_is_judged_again_by_another_rubric_and_the_difference_says_why() {
 }
 
 #[test]
+fn a_slip_in_a_persons_marks_is_told_and_nothing_of_them_is_lost() {
+    let dir = cheap(&["ann"]);
+    let out = tempfile::tempdir().unwrap();
+    batch(dir.path(), out.path(), &[]);
+    let review = out.path().join("review.yaml");
+    let text = "version: 1\nmarks:\n  - submission: ann\n    question: q1\n    score: 0.75\n";
+    fs::write(&review, text).unwrap();
+    let journal = fs::read(out.path().join("journal.jsonl")).unwrap();
+    for output in [
+        feedgrade(&content(), &["regrade", path(out.path())]),
+        batch(dir.path(), out.path(), &["--again"]),
+    ] {
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("review.yaml:5"), "{told}");
+    }
+    assert_eq!(fs::read_to_string(&review).unwrap(), text);
+    assert!(fs::read(out.path().join("journal.jsonl")).unwrap() == journal);
+}
+
+#[test]
+fn marks_of_parts_and_marks_that_are_given_by_name_are_kept() {
+    let dir = cheap(&["ann", "ben"]);
+    let out = tempfile::tempdir().unwrap();
+    let [one, two, all] = ["1", "2", "all"].map(|name| out.path().join(name));
+    let mark = |who: &str, score: &str| {
+        format!("  - submission: \"{who}\"\n    question: \"q1\"\n    score: {score}\n    note:\n")
+    };
+    for (part, shard, who) in [(&one, "1/2", "ann"), (&two, "2/2", "ben")] {
+        batch(dir.path(), part, &["--shard", shard]);
+        let marks = format!("version: 1\nmarks:\n{}", mark(who, "1"));
+        fs::write(part.join("review.yaml"), marks).unwrap();
+    }
+    let args = ["merge", path(&one), path(&two), "--out", path(&all)];
+    let merged = feedgrade(&content(), &args);
+    assert_eq!(merged.status.code(), Some(1), "{}", told(&merged));
+    let kept = |marks: [String; 2]| {
+        let text = fs::read_to_string(all.join("review.yaml")).unwrap();
+        for mark in marks {
+            assert!(text.contains(&mark), "{mark} {text}");
+        }
+    };
+    kept([mark("ann", "1"), mark("ben", "1")]);
+    let given = out.path().join("given.yaml");
+    fs::write(
+        &given,
+        format!("version: 1\nmarks:\n{}", mark("ben", "0.5")),
+    )
+    .unwrap();
+    feedgrade(
+        &content(),
+        &["regrade", "--marks", path(&given), path(&all)],
+    );
+    kept([mark("ann", "1"), mark("ben", "0.5")]);
+}
+
+#[test]
+fn another_class_does_not_get_the_grades_of_this_one() {
+    let monday = cheap(&["team1", "team2"]);
+    let out = tempfile::tempdir().unwrap();
+    batch(monday.path(), out.path(), &[]);
+    let before = fs::read(out.path().join("batch.json")).unwrap();
+
+    let tuesday = cheap(&["team1", "team2"]);
+    let moved = batch(tuesday.path(), out.path(), &[]);
+    assert!(
+        told(&moved).contains("0 to grade, 2 finished"),
+        "{}",
+        told(&moved)
+    );
+    fs::write(tuesday.path().join("team1/src/main.rs"), "another").unwrap();
+    let output = batch(tuesday.path(), out.path(), &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    let says = "under the same names: team1. Choose another --out";
+    assert!(told(&output).contains(says), "{}", told(&output));
+    assert!(fs::read(out.path().join("batch.json")).unwrap() == before);
+
+    // In the same folder it is the same member's work of another day.
+    fs::write(monday.path().join("team1/src/main.rs"), "another").unwrap();
+    let output = batch(monday.path(), out.path(), &[]);
+    assert!(
+        told(&output).contains("with --changed: team1"),
+        "{}",
+        told(&output)
+    );
+    let output = batch(tuesday.path(), out.path(), &["--changed"]);
+    assert!(
+        told(&output).contains("1 to grade, 1 finished"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn what_was_measured_by_another_exercise_is_measured_again_though_it_was_judged_by_this_one() {
+    let dir = cheap(&["ann"]);
+    let (out, newer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    batch(dir.path(), out.path(), &[]);
+    copy(&content(), newer.path());
+    let readme = newer.path().join("exercises/tiny/README.md");
+    fs::write(&readme, "Another text.\n").unwrap();
+    feedgrade(newer.path(), &["regrade", path(out.path())]);
+    let args = [
+        "batch",
+        path(dir.path()),
+        "--out",
+        path(out.path()),
+        "--changed",
+    ];
+    let output = feedgrade(newer.path(), &args);
+    assert!(told(&output).contains("1 to grade"), "{}", told(&output));
+}
+
+#[test]
+fn a_member_whose_folder_cannot_be_read_or_names_another_exercise_stops_nobody() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = cheap(&["ann", "ben"]);
+    fs::write(dir.path().join("ben/feedgrade.yaml"), "exercise: another\n").unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let output = batch(dir.path(), out.path(), &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let standings = standings(out.path());
+    assert_eq!(standings["ann"].0, "failed");
+    assert_eq!(standings["ben"].0, "ungraded");
+
+    // Root reads every folder, so somebody else looks at this class.
+    let place = tempfile::tempdir().unwrap();
+    let class = place.path().join("class");
+    copy(&specimen("does-not-compile"), &class.join("ann"));
+    fs::create_dir_all(class.join("cid/closed")).unwrap();
+    let program = place.path().join("feedgrade");
+    fs::copy(assert_cmd::cargo::cargo_bin("feedgrade"), &program).unwrap();
+    for (path, mode) in [(place.path(), 0o777), (&class.join("cid/closed"), 0o000)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    let mut command = if is_root {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.arg(&program);
+        command
+    } else {
+        std::process::Command::new(&program)
+    };
+    command.arg("--content").arg(place.path().join("content"));
+    copy(&content(), &place.path().join("content"));
+    command.args(["batch", "--only", "nobody", "--out"]);
+    command.arg(place.path().join("results")).arg(&class);
+    command.env("FEEDGRADE_SCRATCH", place.path().join("scratch"));
+    let output = command.output().unwrap();
+    assert!(
+        told(&output).contains("there is ann, cid"),
+        "{}",
+        told(&output)
+    );
+    let roster = place.path().join("roster.csv");
+    fs::write(&roster, "id,folder\nann,ann\ncid,cid\n").unwrap();
+    let output = command.arg("--roster").arg(&roster).output().unwrap();
+    assert!(
+        told(&output).contains("there is ann, cid"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
 fn a_roster_names_the_class_and_its_cells_are_no_formulas() {
     let dir = cheap(&["team-1", "team-2"]);
     let roster = dir.path().join("class.csv");
@@ -538,7 +670,7 @@ fn a_disk_that_is_full_is_told_and_loses_no_grade() {
         .args([content().as_os_str(), out.path().as_os_str()])
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     assert!(told(&output).contains("error: write"), "{}", told(&output));
     for (name, before) in files
         .iter()

@@ -15,19 +15,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::batch::told;
 use crate::skip::skip;
+use crate::tiny::{content, told};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn content() -> PathBuf {
-    root().join("tests/fixtures/content")
-}
-
-fn specimen(name: &str) -> PathBuf {
-    content().join("reference/tiny").join(name)
 }
 
 fn program() -> PathBuf {

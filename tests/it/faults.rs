@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::main_job::{fixtures, postgres_is_here, random_instants, running_below, specimen};
+use crate::main_job::{random_instants, running_below};
 use crate::skip::skip;
+use crate::tiny::{content, postgres_is_here, specimen};
 
 /// A run of `check`, whose scratch folder is its own.
 struct Run {
@@ -33,7 +34,7 @@ impl Run {
         let [scratch, out] = folders.each_ref().map(|folder| folder.path().to_owned());
         let mut command = Command::new(assert_cmd::cargo::cargo_bin("feedgrade"));
         command
-            .args(["--content".as_ref(), fixtures().as_os_str()])
+            .args(["--content".as_ref(), content().as_os_str()])
             .args(["check", "--database", database, "--out"])
             .args([out.as_path(), submission])
             .env("FEEDGRADE_SCRATCH", &scratch)
@@ -354,7 +355,7 @@ fn too_few_file_descriptors_are_nobodys_fault() {
             .arg(format!("ulimit -n {most}; exec \"$@\""))
             .arg("sh")
             .arg(feedgrade)
-            .args(["--content".as_ref(), fixtures().as_os_str()])
+            .args(["--content".as_ref(), content().as_os_str()])
             .args(["check", "--database", "local", "--out"])
             .arg(folders[0].path())
             .arg(specimen("solution"))

@@ -453,7 +453,7 @@ fn prairielearn_gets_a_share_or_is_told_that_there_is_none() {
     }
     let mut long = report("failed-starter");
     for criterion in &mut long.criteria {
-        criterion.expected = "<é\u{1}".repeat(10_000);
+        criterion.expected = "<é\u{1}".repeat(500);
         criterion.actual = Some(criterion.expected.clone());
     }
     long.criteria = long.criteria.iter().cycle().take(400).cloned().collect();

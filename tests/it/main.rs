@@ -23,4 +23,5 @@ mod shipped_rubric;
 mod skip;
 mod stopping;
 mod structure;
+mod tiny;
 mod word_order;

@@ -2,45 +2,14 @@
 //!
 //! Uses the tiny exercise of the fixtures, whose servers need no dependencies.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use assert_cmd::Command;
-
-use crate::skip::skip;
-
-pub(crate) fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/content")
-}
-
-pub(crate) fn specimen(name: &str) -> PathBuf {
-    fixtures().join("reference/tiny").join(name)
-}
-
-fn feedgrade() -> Command {
-    let mut command = Command::cargo_bin("feedgrade").unwrap();
-    command
-        .arg("--content")
-        .arg(fixtures())
-        .env_remove("NO_COLOR");
-    command
-}
+use crate::tiny::{content, feedgrade, postgres_is_here, specimen};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Whether this machine has Postgres' programs; says so when it has not.
-pub(crate) fn postgres_is_here() -> bool {
-    let doctor = text(&feedgrade().arg("doctor").output().unwrap().stdout);
-    let here = doctor
-        .lines()
-        .any(|line| line.starts_with('✓') && line.contains("Postgres"));
-    if !here {
-        skip("local", &"this machine has no Postgres programs");
-    }
-    here
 }
 
 /// As many instants as `FEEDGRADE_TEST_KILLS` says, 8 without it, at random and before `end`.
@@ -196,7 +165,7 @@ fn an_interrupt_ends_a_run_with_130_and_leaves_nothing_running() {
     let mut child = std::process::Command::new(binary)
         .args([
             "--content".as_ref(),
-            fixtures().as_os_str(),
+            content().as_os_str(),
             "check".as_ref(),
         ])
         .args(["--database", "local", "--out"])

@@ -210,6 +210,15 @@ fn a_canvas_column_is_named_by_its_title_its_number_or_its_heading() {
 }
 
 #[test]
+fn an_assignment_that_is_called_section_hides_no_other() {
+    let sheet = CANVAS
+        .replace("Pools (4711),", "Pools (4711),Section 2 quiz (12),")
+        .replace("100.00,(read", "100.00,5.00,(read");
+    let told = Desk::new(&class(members()), &sheet).fill("canvas", &["--column", "4711"]);
+    assert_eq!(told.code, Some(0), "{}", told.said);
+}
+
+#[test]
 fn nobody_gets_a_row_that_could_be_anothers() {
     let sheet = "Student,ID,SIS User ID,SIS Login ID,Section,Pools (1)\n\
                  Points Possible,,,,,100\n\

@@ -5,7 +5,8 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{ShowArgs, report_of, save};
+use super::{ShowArgs, read_evidence, report_of, save};
+use crate::batch::digest_of_evidence;
 use crate::class::{About, Class, Row, RunTimes, Shard, Standing};
 use crate::cli::{Blame as _, Failure};
 use crate::console::Console;
@@ -15,6 +16,7 @@ use crate::exit_code::ExitCode;
 use crate::format::class as written;
 use crate::format::escape::{clean, one_line, shorten};
 use crate::format::{Around, Format, Target, figure};
+use crate::grade::Outcome;
 use crate::marks::{Marks, joined_list};
 use crate::out_dir::{self, OutDir};
 
@@ -62,6 +64,28 @@ impl<'a> Paper<'a> {
         Ok(row.clone().with_report(&report))
     }
 
+    /// The evidence that a member's grade rests on.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is another one.
+    pub(super) fn evidence_of(&self, row: &Row) -> Result<Evidence> {
+        let folder = self.out.path().join(&row.folder);
+        let (_, evidence, text) = read_evidence(&folder)?;
+        ensure!(
+            digest_of_evidence(&text) == row.basis.evidence,
+            "its evidence.json is another one than the grade rests on: grade it once more with \
+             `feedgrade batch --again --only {}`",
+            row.folder
+        );
+        Ok(evidence)
+    }
+
+    pub(super) fn outcome(&self, evidence: &Evidence) -> Outcome {
+        report_of(self.assignment, evidence, self.marks.as_ref())
+            .0
+            .outcome
+    }
+
     fn class(&self) -> Class {
         let about = About {
             exercise: &self.assignment.exercise.slug,
@@ -83,17 +107,15 @@ impl<'a> Paper<'a> {
             let path = self.out.path().join(&row.folder).join(REVIEW);
             fs::read_to_string(path).ok()
         });
-        let kept = self.kept_marks();
+        // One that cannot be read is being filled in, or waits for its slip to be mended.
+        let Ok(marks) = super::standing_marks(self.out.path()) else {
+            return Ok(());
+        };
+        let kept = marks.and_then(|_| fs::read_to_string(self.out.path().join(REVIEW)).ok());
         match joined_list(lists, kept.as_deref()) {
             Some(list) => self.out.write(REVIEW, &list).map(drop),
             None => self.out.remove(REVIEW),
         }
-    }
-
-    /// The list of marks, when a person filled in any.
-    fn kept_marks(&self) -> Option<String> {
-        let text = fs::read_to_string(self.out.path().join(REVIEW)).ok()?;
-        super::standing_marks(self.out).map(|_| text)
     }
 
     /// Writes every output; the summary goes to stdout unless an output is already there.
@@ -122,6 +144,9 @@ impl<'a> Paper<'a> {
                 .answer(&text)
                 .context("write to stdout")
                 .ungraded()?;
+        }
+        if let Err(error) = super::standing_marks(self.out.path()) {
+            console.error(&error.context("the list of answers for review is as it was"));
         }
         let page = self.out.path().join("index.html");
         console.line(&format!("class report: {}", page.display()));

@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::BatchArgs;
-use crate::batch::digest;
 use crate::batch::find::Seat;
 use crate::batch::journal::Record;
+use crate::batch::{digest, place};
 use crate::class::{Basis, Row, Standing};
 use crate::content::Assignment;
 use crate::format::escape::{clean, one_line, shorten};
@@ -52,7 +52,7 @@ impl Plan {
     /// Compares what is there with what is finished.
     ///
     /// # Errors
-    /// When `--only` names nobody of the class.
+    /// When `--only` names nobody of the class, or the results are of another one.
     pub(super) fn new(
         args: &BatchArgs,
         assignment: &Assignment,
@@ -86,6 +86,7 @@ impl Plan {
             ungraded: Vec::new(),
             gone: Vec::new(),
         };
+        let mut others = Vec::new();
         for seat in seats {
             let before = stored.remove(&seat.row.folder);
             let is_looked_at =
@@ -104,8 +105,12 @@ impl Plan {
                     Some(_) => digest(&seat, assignment).unwrap_or_default(),
                     None => String::new(),
                 },
+                place: place(&seat),
                 ..basis.clone()
             };
+            if before.as_ref().is_some_and(|row| is_anothers(row, &now)) {
+                others.push(seat.row.id.clone());
+            }
             let is_again = args.again && !again.contains(&seat.row.folder);
             let due = due(before.as_ref(), has_evidence, &now, args, is_again);
             plan.note(&seat, before.as_ref(), due, &now);
@@ -113,6 +118,15 @@ impl Plan {
             if let Some(due) = due.filter(|_| is_looked_at) {
                 plan.due.push((seat, due));
             }
+        }
+        // A grade must not go over to somebody else who has the same id.
+        if !(others.is_empty() || args.changed || args.again) {
+            bail!(
+                "{} holds grades of other folders than these, under the same names: {}. Choose another \
+                 --out for another class, or grade what is in these folders instead with --changed",
+                out.display(),
+                names(others.iter().map(String::as_str))
+            );
         }
         // Who is gone keeps the last grade.
         for (_, row) in stored {
@@ -254,12 +268,13 @@ fn due(
     if !args.changed || !is_stale(was, now) {
         return None;
     }
-    let is_only_rubric = *was
-        == Basis {
-            rubric: was.rubric.clone(),
-            evidence: was.evidence.clone(),
-            ..now.clone()
-        };
+    let is_only_rubric = !is_stale(
+        &Basis {
+            rubric: now.rubric.clone(),
+            ..was.clone()
+        },
+        now,
+    );
     Some(if is_only_rubric && has_evidence {
         Due::Judge
     } else {
@@ -270,8 +285,19 @@ fn due(
 fn is_stale(was: &Basis, now: &Basis) -> bool {
     *was != Basis {
         evidence: was.evidence.clone(),
+        // A class that moved is the same class.
+        place: was.place.clone(),
         ..now.clone()
     }
+}
+
+/// Whether a grade is of another folder with other files in it.
+fn is_anothers(row: &Row, now: &Basis) -> bool {
+    let was = &row.basis;
+    row.standing.is_graded()
+        && !was.place.is_empty()
+        && was.place != now.place
+        && was.submission != now.submission
 }
 
 fn names<'a>(ids: impl Iterator<Item = &'a str>) -> String {

@@ -22,7 +22,7 @@ pub(super) fn layout(
 ) -> Result<Layout> {
     let heading = &records[0];
     let texts: Vec<&str> = heading.cells.iter().map(|cell| cell.text.trim()).collect();
-    let section = texts.iter().rposition(|text| text.contains("Section"));
+    let section = texts.iter().position(|text| *text == "Section");
     let above = records
         .iter()
         .take(MOST_ROWS_ABOVE + 1)

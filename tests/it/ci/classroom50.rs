@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::{all_here, commands, content, json, program_for, read, root, specimen};
-use crate::batch::{copy, told};
+use super::{all_here, commands, json, program_for, read, root};
+use crate::tiny::{content, copy, specimen, told};
 
 /// The bundle of Classroom 50, run in a checkout.
 fn classroom50(checkout: &Path, variables: &[(&str, &str)]) -> Output {

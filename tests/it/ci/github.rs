@@ -8,10 +8,9 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{
-    all_here, commands, content, feedgrade_on_path, json, make_executable, program, read, root,
-    specimen, yaml,
+    all_here, commands, feedgrade_on_path, json, make_executable, program, read, root, yaml,
 };
-use crate::batch::{copy, told};
+use crate::tiny::{content, copy, specimen, told};
 
 /// Files of GitHub's, with the schema that each must keep.
 fn github_files() -> Vec<(PathBuf, &'static str)> {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use super::{all_here, content, json, make_executable, program_for, root, specimen};
-use crate::batch::{copy, told};
+use super::{all_here, json, make_executable, program_for, root};
+use crate::tiny::{content, copy, specimen, told};
 
 #[test]
 fn gradescope_builds_its_image_and_gets_results_of_every_submission() {
@@ -50,12 +50,15 @@ fn gradescope_builds_its_image_and_gets_results_of_every_submission() {
     for (name, folder, score) in [
         ("solution", "", Some(100)),
         ("does-not-compile", "my app", Some(0)),
+        ("a link", "", None),
         ("", "", None),
     ] {
         let submission = base.join("submission");
         let _ = fs::remove_dir_all(&submission);
         fs::create_dir_all(&submission).unwrap();
-        if name.is_empty() {
+        if name == "a link" {
+            std::os::unix::fs::symlink(specimen("solution"), submission.join("mine")).unwrap();
+        } else if name.is_empty() {
             fs::write(submission.join("notes \"x\".txt"), "no Cargo.toml").unwrap();
         } else {
             copy(&specimen(name), &submission.join(folder));

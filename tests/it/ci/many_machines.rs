@@ -5,8 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{all_here, feedgrade_on_path, json, root, specimen, yaml};
-use crate::batch::{copy, told};
+use super::{all_here, feedgrade_on_path, json, root, yaml};
+use crate::tiny::{copy, specimen, told};
 
 /// A folder with a class of two, and a `PATH` that has feedgrade.
 fn machine_with_a_class_of_two() -> (tempfile::TempDir, String) {
