@@ -106,11 +106,10 @@ pub fn digest(seat: &Seat, assignment: &Assignment) -> Result<String> {
     sandbox::digest(path, assignment.exercise.build.max_mib)
 }
 
-/// Digest of a member's folder, by its path; empty without one.
+/// Digest of the folder of a class, by its path.
 #[must_use]
-pub fn place(seat: &Seat) -> String {
-    let path = seat.path.as_deref().map(Path::as_os_str);
-    path.map_or_else(String::new, |path| key([path.as_encoded_bytes()]))
+pub fn place(class: &Path) -> String {
+    key([class.as_os_str().as_encoded_bytes()])
 }
 
 /// Digest of evidence, of its file's very text: a later feedgrade may know more fields of it.

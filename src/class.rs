@@ -252,7 +252,7 @@ pub struct Basis {
     /// Digest of the exercise and the version of feedgrade with which the evidence was gathered.
     #[serde(default)]
     pub gathered: String,
-    /// Digest of the folder that was graded, by its path.
+    /// Digest of the class' folder, by its path.
     #[serde(default)]
     pub place: String,
 }

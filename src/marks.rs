@@ -101,11 +101,13 @@ impl Marks {
         self
     }
 
-    /// As a file, with those that have a score.
+    /// As a file, with those that have a score, sorted.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = HEAD.to_owned();
-        for mark in &self.marks {
+        let mut marks: Vec<&MarkEntry> = self.marks.iter().collect();
+        marks.sort_by_key(|mark| key(mark));
+        for mark in marks {
             let Some(score) = mark.score else { continue };
             let _ = writeln!(out, "  - submission: {}", quoted(&mark.submission));
             let _ = writeln!(out, "    question: {}", quoted(&mark.question));
@@ -330,8 +332,8 @@ mod tests {
             told,
             [
                 ("ann", Some(0.5), Some("so: \"0.5\"")),
-                ("cid", Some(0.5), Some("so: \"0.5\"")),
                 ("ben", Some(1.0), Some("so: \"1\"")),
+                ("cid", Some(0.5), Some("so: \"0.5\"")),
             ]
         );
     }

@@ -13,8 +13,8 @@ use crate::cache::key;
 use crate::class::roster::Entry;
 use crate::class::{Row, Standing};
 
-/// How deep submissions are looked for.
-const DEEPEST: usize = 5;
+/// How many levels below a folder submissions are looked for.
+const DEEPEST: usize = 4;
 /// Folders that hold no submissions.
 const NOT_SUBMISSIONS: [&str; 3] = ["target", "feedgrade-out", "node_modules"];
 /// Files that a batch writes beside the folders of its members.
@@ -60,7 +60,7 @@ pub fn find(dir: &Path, roster: Option<&[Entry]>, out: &Path) -> Result<Found> {
     let mut notices = Vec::new();
     let mut seats = match roster {
         None => from_folders(dir, out, &mut notices)?,
-        Some(entries) => from_roster(dir, out, entries, &mut notices)?,
+        Some(entries) => from_roster(dir, out, entries, &mut notices),
     };
     ensure!(
         seats.iter().any(|seat| seat.path.is_some()),
@@ -109,16 +109,19 @@ fn from_folders(dir: &Path, out: &Path, notices: &mut Vec<String>) -> Result<Vec
         if !kind.is_dir() || is_left_out(&path, &name, out) {
             continue;
         }
-        let mut found = Vec::new();
-        if let Err(error) = search(&path, out, 1, &mut found) {
-            seats.push(seat(
-                &name,
-                &name,
-                Err((Standing::Ungraded, unreadable(&error))),
-            ));
-            continue;
+        let Searched { found, closed } = searched(&path, out);
+        // A closed folder beside several submissions may be one, too.
+        if found.len() > 1 {
+            for folder in &closed {
+                let source = below(folder, dir);
+                seats.push(seat(&source, &source, Err(unreadable(&source))));
+            }
         }
         match found.as_slice() {
+            [] if !closed.is_empty() => {
+                let why = unreadable(&below(&closed[0], dir));
+                seats.push(seat(&name, &name, Err(why)));
+            }
             [] => {
                 let why = "There is no Cargo.toml in the folder.".to_owned();
                 seats.push(seat(&name, &name, Err((Standing::Missing, why))));
@@ -136,12 +139,7 @@ fn from_folders(dir: &Path, out: &Path, notices: &mut Vec<String>) -> Result<Vec
 }
 
 /// Every line of the roster is a member.
-fn from_roster(
-    dir: &Path,
-    out: &Path,
-    entries: &[Entry],
-    notices: &mut Vec<String>,
-) -> Result<Vec<Seat>> {
+fn from_roster(dir: &Path, out: &Path, entries: &[Entry], notices: &mut Vec<String>) -> Vec<Seat> {
     let mut seats = Vec::new();
     let mut shared: BTreeMap<PathBuf, Vec<&str>> = BTreeMap::new();
     for entry in entries {
@@ -163,23 +161,7 @@ fn from_roster(
             ));
         }
     }
-    let mut all = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
-        let path = entry
-            .with_context(|| format!("read {}", dir.display()))?
-            .path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let is_folder = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
-        // One that cannot be read is nobody's, or told beside its member.
-        if is_folder && !is_left_out(&path, &name, out) {
-            let _ = search(&path, out, 1, &mut all);
-        }
-    }
-    all.sort();
+    let Searched { found: all, .. } = searched(dir, out);
     let strangers: Vec<String> = all
         .iter()
         .filter(|path| !shared.contains_key(*path))
@@ -191,7 +173,7 @@ fn from_roster(
             strangers.join(", ")
         ));
     }
-    Ok(seats)
+    seats
 }
 
 /// The one submission in a folder that the roster names, or why there is none.
@@ -208,9 +190,9 @@ fn in_folder(dir: &Path, out: &Path, folder: &str) -> Result<PathBuf, (Standing,
     if !real.is_dir() {
         return missing(format!("{folder:?} is no folder."));
     }
-    let mut found = Vec::new();
-    search(&path, out, 1, &mut found).map_err(|error| (Standing::Ungraded, unreadable(&error)))?;
+    let Searched { found, closed } = searched(&path, out);
     match found.as_slice() {
+        [] if !closed.is_empty() => Err(unreadable(folder)),
         [] => missing(format!("There is no Cargo.toml in {folder:?}.")),
         [only] => Ok(only.clone()),
         several => {
@@ -224,30 +206,50 @@ fn in_folder(dir: &Path, out: &Path, folder: &str) -> Result<PathBuf, (Standing,
     }
 }
 
-fn unreadable(error: &anyhow::Error) -> String {
-    format!("Not all of its folder can be read: {error:#}")
+fn unreadable(folder: &str) -> (Standing, String) {
+    let why = format!("{folder:?} cannot be read by this user, or not all of it.");
+    (Standing::Ungraded, why)
 }
 
-fn search(folder: &Path, out: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
-    if depth > 0 && folder.join("Cargo.toml").is_file() {
-        found.push(folder.to_owned());
-        return Ok(());
+/// What is below a folder.
+#[derive(Debug, Default)]
+struct Searched {
+    /// Submissions.
+    found: Vec<PathBuf>,
+    /// Folders that cannot be read.
+    closed: Vec<PathBuf>,
+}
+
+/// Looks for submissions in a folder, and at most so many levels below it.
+fn search(folder: &Path, out: &Path, levels: usize, searched: &mut Searched) {
+    if folder.join("Cargo.toml").is_file() {
+        searched.found.push(folder.to_owned());
+        return;
     }
-    if depth >= DEEPEST {
-        return Ok(());
+    if levels == 0 {
+        return;
     }
-    let mut entries: Vec<fs::DirEntry> = fs::read_dir(folder)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("read {}", folder.display()))?;
+    let entries: std::io::Result<Vec<fs::DirEntry>> =
+        fs::read_dir(folder).and_then(Iterator::collect);
+    let Ok(mut entries) = entries else {
+        searched.closed.push(folder.to_owned());
+        return;
+    };
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_folder && !is_left_out(&entry.path(), &name, out) {
-            search(&entry.path(), out, depth + 1, found)?;
+            search(&entry.path(), out, levels - 1, searched);
         }
     }
-    Ok(())
+}
+
+/// As above, as deep as submissions are looked for.
+fn searched(folder: &Path, out: &Path) -> Searched {
+    let mut searched = Searched::default();
+    search(folder, out, DEEPEST, &mut searched);
+    searched
 }
 
 fn is_left_out(path: &Path, name: &str, out: &Path) -> bool {

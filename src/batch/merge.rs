@@ -99,23 +99,28 @@ pub fn join(parts: &[Part], partial: bool) -> Result<(Record, BTreeMap<String, P
 
 fn rows(parts: &[Part], partial: bool) -> Result<(Record, BTreeMap<String, PathBuf>)> {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-    let mut from: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut from: BTreeMap<String, (PathBuf, Rank)> = BTreeMap::new();
     let mut roll: BTreeSet<String> = BTreeSet::new();
     for part in parts {
         roll.extend(part.record.opened.roll.iter().cloned());
         for (folder, row) in &part.record.rows {
-            if row.standing == Standing::Waiting || is_anothers(&part.record.opened, folder) {
+            if row.standing == Standing::Waiting {
                 continue;
             }
-            if let Some(other) = from.insert(folder.clone(), part.folder.clone()) {
-                bail!(
+            let rank = rank(&part.record.opened, row);
+            match from.get(folder) {
+                Some((other, other_rank)) if *other_rank == rank => bail!(
                     "{:?} has results in {} and in {}: leave one of them out",
                     row.id,
                     other.display(),
                     part.folder.display()
-                );
+                ),
+                Some((_, other_rank)) if *other_rank > rank => {}
+                _ => {
+                    from.insert(folder.clone(), (part.folder.clone(), rank));
+                    rows.insert(folder.clone(), row.clone());
+                }
             }
-            rows.insert(folder.clone(), row.clone());
         }
     }
     let gaps: Vec<&String> = roll
@@ -159,17 +164,29 @@ fn rows(parts: &[Part], partial: bool) -> Result<(Record, BTreeMap<String, PathB
         again: BTreeSet::new(),
         lost: 0,
     };
-    Ok((record, from))
+    let from = from.into_iter();
+    Ok((record, from.map(|(name, (part, _))| (name, part)).collect()))
 }
 
-/// Whether a member belongs to another shard by now: members who came later moved them on, and this
-/// part still has what it once found.
-fn is_anothers(opened: &Opened, folder: &str) -> bool {
-    let Some(shard) = opened.shard else {
-        return false;
+/// Which of two parts' results counts, where members who came later moved one of them to another
+/// shard: the one with a grade, then the one of the shard where they belong now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_graded: bool,
+    belongs: bool,
+}
+
+fn rank(opened: &Opened, row: &Row) -> Rank {
+    let place = opened.roll.iter().position(|name| *name == row.folder);
+    let belongs = match (opened.shard, place) {
+        (Some(shard), Some(place)) => shard.holds(place),
+        _ => true,
     };
-    let place = opened.roll.iter().position(|name| name == folder);
-    place.is_some_and(|place| !shard.holds(place))
+    Rank {
+        // Only between shards: two whole classes are never to be mixed.
+        is_graded: opened.shard.is_none() || row.standing.is_graded(),
+        belongs,
+    }
 }
 
 fn named(names: &[&String]) -> String {
@@ -260,6 +277,17 @@ mod tests {
         let (record, from) = join(&parts, false).unwrap();
         assert_eq!(record.rows.len(), 3);
         assert_eq!(from["cid"], PathBuf::from("a"));
+        // Until there is a grade where they belong, the one that there is counts.
+        let mut without = part("a", 1, &["ann", "cid"]);
+        let row = without.record.rows.get_mut("cid").unwrap();
+        row.standing = Standing::Ungraded;
+        let parts = [without, part("b", 2, &["ben", "cid"])];
+        let (record, from) = join(&parts, false).unwrap();
+        assert_eq!(from["cid"], PathBuf::from("b"));
+        assert_eq!(record.rows["cid"].standing, Standing::Failed);
+        let parts = [part("a", 1, &["ann"]), part("b", 2, &["ben", "cid"])];
+        let (_, from) = join(&parts, false).unwrap();
+        assert_eq!(from["cid"], PathBuf::from("b"));
     }
 
     #[test]

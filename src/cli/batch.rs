@@ -136,7 +136,10 @@ pub(super) fn batch(args: &BatchArgs, content: &Content, console: &Console) -> D
         roll,
         again: args.again,
     };
-    let basis = batch::basis(content, &assignment).usage()?;
+    let basis = Basis {
+        place: batch::place(&dir),
+        ..batch::basis(content, &assignment).usage()?
+    };
     let (mut journal, record) = Journal::open(out.path(), &opened.exercise).usage()?;
     let record = record.unwrap_or(Record {
         opened: opened.clone(),
@@ -204,7 +207,16 @@ impl Working<'_> {
         let (judge, measure): (Vec<_>, Vec<_>) =
             plan.due.iter().partition(|(_, due)| *due == Due::Judge);
         for (seat, _) in judge {
-            self.judge_again(seat).ungraded()?;
+            match self.judge_again(seat) {
+                Ok(row) => self
+                    .finish(row, self.began.elapsed().as_secs_f64())
+                    .ungraded()?,
+                Err(error) => {
+                    let id = &seat.row.id;
+                    self.console
+                        .error(&error.context(format!("{id} keeps the earlier grade")));
+                }
+            }
         }
         if measure.is_empty() {
             return self.journal.end(None).ungraded();
@@ -242,7 +254,6 @@ impl Working<'_> {
         let (seat, seconds) = (done.seat, done.seconds);
         let basis = Basis {
             submission: done.submission,
-            place: batch::place(seat),
             ..self.basis.clone()
         };
         let row = match done.seen {
@@ -252,6 +263,10 @@ impl Working<'_> {
             },
             Err(error) => self.without_grade(&seat.row, basis, &format!("{error:#}")),
         };
+        self.finish(row, seconds)
+    }
+
+    fn finish(&mut self, row: Row, seconds: f64) -> Result<()> {
         self.journal.add(&row)?;
         self.done += 1;
         let line = paper::line(&row, self.done, self.all, seconds);
@@ -316,7 +331,7 @@ impl Working<'_> {
     }
 
     /// Judges saved evidence by today's rubric.
-    fn judge_again(&mut self, seat: &find::Seat) -> Result<()> {
+    fn judge_again(&self, seat: &find::Seat) -> Result<Row> {
         let stored = self.paper.rows[&seat.row.folder].clone();
         let row = self
             .paper
@@ -325,18 +340,7 @@ impl Working<'_> {
             rubric: self.basis.rubric.clone(),
             ..stored.basis
         };
-        let row = Row { basis, ..row };
-        self.journal.add(&row)?;
-        self.done += 1;
-        let line = paper::line(
-            &row,
-            self.done,
-            self.all,
-            self.began.elapsed().as_secs_f64(),
-        );
-        self.console.line(&line);
-        self.paper.rows.insert(row.folder.clone(), row);
-        Ok(())
+        Ok(Row { basis, ..row })
     }
 
     /// A batch that ends early says what is kept.
@@ -471,14 +475,15 @@ pub(super) fn regrade(
     let mut record = record.context("the journal is empty").ungraded()?;
     let standing = standing_marks(out.path()).usage()?;
     journal.begin(&record.opened).ungraded()?;
-    let marks = match (marks, standing) {
-        (Some(marks), standing) => {
-            // They are honoured from now on, beside those that are there.
-            let joined = marks.clone().over(standing);
-            out.write(paper::REVIEW, &joined.text()).ungraded()?;
-            Some(joined)
+    let marks = match marks {
+        Some(marks) => {
+            console.line(&format!(
+                "note: the marks given by --marks hold for this run: put them in {} to keep them",
+                out.path().join(paper::REVIEW).display()
+            ));
+            Some(marks.clone().over(standing))
         }
-        (None, standing) => standing,
+        None => standing,
     };
     let mut paper = Paper::new(&out, &assignment, record.opened.shard, around, marks);
     paper.times = record.times;
@@ -547,12 +552,19 @@ pub(super) fn merge(args: &MergeArgs, content: &Content, console: &Console) -> D
     }
     let mut marks: Option<Marks> = None;
     for part in &parts {
-        if let Some(more) = standing_marks(&part.folder).usage()? {
+        if let Some(mut more) = standing_marks(&part.folder).usage()? {
+            // Of who is in two parts, those of the part whose grade counts.
+            more.marks.retain(|mark| {
+                let mut rows = record.rows.values();
+                let row = rows.find(|row| row.id == *mark.submission);
+                let its = row.and_then(|row| from.get(&row.folder));
+                its.is_none_or(|folder| *folder == part.folder)
+            });
             marks = Some(more.over(marks));
         }
     }
     let out = OutDir::at(args.out.clone()).usage()?;
-    if let Some(marks) = marks {
+    if let Some(marks) = marks.filter(Marks::has_scores) {
         out.write(paper::REVIEW, &marks.text()).ungraded()?;
     }
     parts::copy(&record, &from, out.path()).ungraded()?;

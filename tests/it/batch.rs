@@ -377,7 +377,7 @@ fn a_slip_in_a_persons_marks_is_told_and_nothing_of_them_is_lost() {
 }
 
 #[test]
-fn marks_of_parts_and_marks_that_are_given_by_name_are_kept() {
+fn marks_of_parts_are_kept_and_so_are_they_beside_those_that_are_given_by_name() {
     let dir = cheap(&["ann", "ben"]);
     let out = tempfile::tempdir().unwrap();
     let [one, two, all] = ["1", "2", "all"].map(|name| out.path().join(name));
@@ -400,16 +400,15 @@ fn marks_of_parts_and_marks_that_are_given_by_name_are_kept() {
     };
     kept([mark("ann", "1"), mark("ben", "1")]);
     let given = out.path().join("given.yaml");
-    fs::write(
-        &given,
-        format!("version: 1\nmarks:\n{}", mark("ben", "0.5")),
-    )
-    .unwrap();
-    feedgrade(
-        &content(),
-        &["regrade", "--marks", path(&given), path(&all)],
+    fs::write(&given, "version: 1\nmarks: []\n").unwrap();
+    let args = ["regrade", "--marks", path(&given), path(&all)];
+    let again = feedgrade(&content(), &args);
+    assert!(
+        told(&again).contains("hold for this run"),
+        "{}",
+        told(&again)
     );
-    kept([mark("ann", "1"), mark("ben", "0.5")]);
+    kept([mark("ann", "1"), mark("ben", "1")]);
 }
 
 #[test]
@@ -420,18 +419,16 @@ fn another_class_does_not_get_the_grades_of_this_one() {
     let before = fs::read(out.path().join("batch.json")).unwrap();
 
     let tuesday = cheap(&["team1", "team2"]);
-    let moved = batch(tuesday.path(), out.path(), &[]);
-    assert!(
-        told(&moved).contains("0 to grade, 2 finished"),
-        "{}",
-        told(&moved)
-    );
     fs::write(tuesday.path().join("team1/src/main.rs"), "another").unwrap();
     let output = batch(tuesday.path(), out.path(), &[]);
     assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     let says = "under the same names: team1. Choose another --out";
     assert!(told(&output).contains(says), "{}", told(&output));
     assert!(fs::read(out.path().join("batch.json")).unwrap() == before);
+    fs::remove_file(tuesday.path().join("team1/Cargo.toml")).unwrap();
+    let output = batch(tuesday.path(), out.path(), &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains(says), "{}", told(&output));
 
     // In the same folder it is the same member's work of another day.
     fs::write(monday.path().join("team1/src/main.rs"), "another").unwrap();
@@ -441,9 +438,15 @@ fn another_class_does_not_get_the_grades_of_this_one() {
         "{}",
         told(&output)
     );
-    let output = batch(tuesday.path(), out.path(), &["--changed"]);
+    batch(tuesday.path(), out.path(), &["--changed"]);
+    let standings = standings(out.path());
+    assert_eq!(standings["team1"].0, "missing");
+    assert_eq!(standings["team2"].0, "failed");
+    let moved = tempfile::tempdir().unwrap();
+    copy(tuesday.path(), moved.path());
+    let output = batch(moved.path(), out.path(), &[]);
     assert!(
-        told(&output).contains("1 to grade, 1 finished"),
+        told(&output).contains("0 to grade, 1 finished, 1 without"),
         "{}",
         told(&output)
     );
@@ -486,9 +489,13 @@ fn a_member_whose_folder_cannot_be_read_or_names_another_exercise_stops_nobody()
     let class = place.path().join("class");
     copy(&specimen("does-not-compile"), &class.join("ann"));
     fs::create_dir_all(class.join("cid/closed")).unwrap();
+    copy(&specimen("does-not-compile"), &class.join("team/dee"));
+    copy(&specimen("does-not-compile"), &class.join("team/eva"));
+    fs::create_dir_all(class.join("team/fay")).unwrap();
     let program = place.path().join("feedgrade");
     fs::copy(assert_cmd::cargo::cargo_bin("feedgrade"), &program).unwrap();
-    for (path, mode) in [(place.path(), 0o777), (&class.join("cid/closed"), 0o000)] {
+    let closed = [class.join("cid/closed"), class.join("team/fay")];
+    for (path, mode) in [(place.path(), 0o777), (&closed[0], 0), (&closed[1], 0)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
     let is_root = rustix::process::geteuid().is_root();
@@ -507,7 +514,7 @@ fn a_member_whose_folder_cannot_be_read_or_names_another_exercise_stops_nobody()
     command.env("FEEDGRADE_SCRATCH", place.path().join("scratch"));
     let output = command.output().unwrap();
     assert!(
-        told(&output).contains("there is ann, cid"),
+        told(&output).contains("there is ann, cid, team/dee, team/eva, team/fay"),
         "{}",
         told(&output)
     );

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -9,7 +10,7 @@ use anyhow::{Result, bail};
 use super::BatchArgs;
 use crate::batch::find::Seat;
 use crate::batch::journal::Record;
-use crate::batch::{digest, place};
+use crate::batch::{digest, digest_of_evidence};
 use crate::class::{Basis, Row, Standing};
 use crate::content::Assignment;
 use crate::format::escape::{clean, one_line, shorten};
@@ -34,7 +35,8 @@ pub(super) struct Plan {
     pub(super) due: Vec<(Seat, Due)>,
     /// Every member as they stand before the run.
     pub(super) rows: Vec<Row>,
-    /// Rows that the journal does not hold yet: of those who handed in nothing.
+    /// Rows that the journal does not hold yet: of those who handed in nothing, and of a class that
+    /// moved.
     pub(super) news: Vec<Row>,
     /// Folders of the members that `--only` names; all without it.
     pub(super) looked_at: BTreeSet<String>,
@@ -94,25 +96,42 @@ impl Plan {
             if is_looked_at {
                 plan.looked_at.insert(seat.row.folder.clone());
             }
+            let is_elsewhere = before.as_ref().is_some_and(|row| {
+                let place = &row.basis.place;
+                row.standing.is_graded() && !place.is_empty() && *place != basis.place
+            });
             let Some(_) = seat.path else {
-                plan.without_submission(seat, before);
+                if is_elsewhere {
+                    others.push(seat.row.id.clone());
+                }
+                plan.without_submission(seat, before.filter(|_| !is_elsewhere));
                 continue;
             };
-            let has_evidence = out.join(&seat.row.folder).join("evidence.json").is_file();
             let now = Basis {
                 // Nothing to compare with: no need to read it now.
                 submission: match &before {
                     Some(_) => digest(&seat, assignment).unwrap_or_default(),
                     None => String::new(),
                 },
-                place: place(&seat),
                 ..basis.clone()
             };
-            if before.as_ref().is_some_and(|row| is_anothers(row, &now)) {
-                others.push(seat.row.id.clone());
-            }
+            let is_same = |row: &Row| row.basis.submission == now.submission;
+            let before = match before {
+                // A class that moved is the same class.
+                Some(mut row) if is_elsewhere && is_same(&row) => {
+                    row.basis.place.clone_from(&now.place);
+                    plan.news.push(row.clone());
+                    Some(row)
+                }
+                _ if is_elsewhere => {
+                    others.push(seat.row.id.clone());
+                    None
+                }
+                before => before,
+            };
             let is_again = args.again && !again.contains(&seat.row.folder);
-            let due = due(before.as_ref(), has_evidence, &now, args, is_again);
+            let evidence = out.join(&seat.row.folder).join("evidence.json");
+            let due = due(before.as_ref(), &evidence, &now, args, is_again);
             plan.note(&seat, before.as_ref(), due, &now);
             plan.rows.push(row(&seat, before));
             if let Some(due) = due.filter(|_| is_looked_at) {
@@ -122,8 +141,8 @@ impl Plan {
         // A grade must not go over to somebody else who has the same id.
         if !(others.is_empty() || args.changed || args.again) {
             bail!(
-                "{} holds grades of other folders than these, under the same names: {}. Choose another \
-                 --out for another class, or grade what is in these folders instead with --changed",
+                "{} holds grades of a class in another folder, with other files under the same names: {}. \
+                 Choose another --out for another class, or grade these files instead with --changed",
                 out.display(),
                 names(others.iter().map(String::as_str))
             );
@@ -249,7 +268,7 @@ fn row(seat: &Seat, before: Option<Row>) -> Row {
 
 fn due(
     before: Option<&Row>,
-    has_evidence: bool,
+    evidence: &Path,
     now: &Basis,
     args: &BatchArgs,
     is_again: bool,
@@ -257,7 +276,7 @@ fn due(
     let Some(before) = before else {
         return Some(Due::Measure);
     };
-    let is_lost = before.standing.is_graded() && !has_evidence;
+    let is_lost = before.standing.is_graded() && !evidence.is_file();
     match before.standing {
         Standing::Missing | Standing::Waiting => return Some(Due::Measure),
         _ if is_again || is_lost => return Some(Due::Measure),
@@ -275,7 +294,9 @@ fn due(
         },
         now,
     );
-    Some(if is_only_rubric && has_evidence {
+    let is_its_own =
+        || fs::read_to_string(evidence).is_ok_and(|text| digest_of_evidence(&text) == was.evidence);
+    Some(if is_only_rubric && is_its_own() {
         Due::Judge
     } else {
         Due::Measure
@@ -285,19 +306,9 @@ fn due(
 fn is_stale(was: &Basis, now: &Basis) -> bool {
     *was != Basis {
         evidence: was.evidence.clone(),
-        // A class that moved is the same class.
         place: was.place.clone(),
         ..now.clone()
     }
-}
-
-/// Whether a grade is of another folder with other files in it.
-fn is_anothers(row: &Row, now: &Basis) -> bool {
-    let was = &row.basis;
-    row.standing.is_graded()
-        && !was.place.is_empty()
-        && was.place != now.place
-        && was.submission != now.submission
 }
 
 fn names<'a>(ids: impl Iterator<Item = &'a str>) -> String {
