@@ -13,8 +13,8 @@ use crate::cache::key;
 use crate::class::roster::Entry;
 use crate::class::{Row, Standing};
 
-/// How many levels below a folder submissions are looked for.
-const DEEPEST: usize = 4;
+/// How deep below the folder of a class submissions are looked for.
+const DEEPEST: usize = 5;
 /// Folders that hold no submissions.
 const NOT_SUBMISSIONS: [&str; 3] = ["target", "feedgrade-out", "node_modules"];
 /// Files that a batch writes beside the folders of its members.
@@ -109,7 +109,7 @@ fn from_folders(dir: &Path, out: &Path, notices: &mut Vec<String>) -> Result<Vec
         if !kind.is_dir() || is_left_out(&path, &name, out) {
             continue;
         }
-        let Searched { found, closed } = searched(&path, out);
+        let Searched { found, closed } = searched(&path, out, DEEPEST - 1);
         // A closed folder beside several submissions may be one, too.
         if found.len() > 1 {
             for folder in &closed {
@@ -161,7 +161,7 @@ fn from_roster(dir: &Path, out: &Path, entries: &[Entry], notices: &mut Vec<Stri
             ));
         }
     }
-    let Searched { found: all, .. } = searched(dir, out);
+    let Searched { found: all, .. } = searched(dir, out, DEEPEST);
     let strangers: Vec<String> = all
         .iter()
         .filter(|path| !shared.contains_key(*path))
@@ -190,7 +190,7 @@ fn in_folder(dir: &Path, out: &Path, folder: &str) -> Result<PathBuf, (Standing,
     if !real.is_dir() {
         return missing(format!("{folder:?} is no folder."));
     }
-    let Searched { found, closed } = searched(&path, out);
+    let Searched { found, closed } = searched(&path, out, DEEPEST - 1);
     match found.as_slice() {
         [] if !closed.is_empty() => Err(unreadable(folder)),
         [] => missing(format!("There is no Cargo.toml in {folder:?}.")),
@@ -220,7 +220,6 @@ struct Searched {
     closed: Vec<PathBuf>,
 }
 
-/// Looks for submissions in a folder, and at most so many levels below it.
 fn search(folder: &Path, out: &Path, levels: usize, searched: &mut Searched) {
     if folder.join("Cargo.toml").is_file() {
         searched.found.push(folder.to_owned());
@@ -245,10 +244,10 @@ fn search(folder: &Path, out: &Path, levels: usize, searched: &mut Searched) {
     }
 }
 
-/// As above, as deep as submissions are looked for.
-fn searched(folder: &Path, out: &Path) -> Searched {
+/// All that is found in a folder, and at most so many levels below it.
+fn searched(folder: &Path, out: &Path, levels: usize) -> Searched {
     let mut searched = Searched::default();
-    search(folder, out, DEEPEST, &mut searched);
+    search(folder, out, levels, &mut searched);
     searched
 }
 

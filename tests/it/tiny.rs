@@ -20,7 +20,10 @@ pub(crate) fn specimen(name: &str) -> PathBuf {
 /// feedgrade with this exercise and no other.
 pub(crate) fn feedgrade() -> Command {
     let mut command = Command::cargo_bin("feedgrade").unwrap();
-    command.arg("--content").arg(content());
+    command
+        .arg("--content")
+        .arg(content())
+        .env_remove("NO_COLOR");
     command
 }
 
